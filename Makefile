@@ -1,0 +1,45 @@
+# make run     the terminal front end on a demo taxonomy        make test    what CI runs
+# make check   format, lint, types, import contracts            make faults  kill and cut, every point of a session
+# make bench   figures of speed, for reading                    make clean   take away what was installed here
+SHELL := /bin/sh
+.DEFAULT_GOAL := run
+
+# The first Python that runs and is new enough: a name on the path may be a shim that does not.
+PYTHON ?= $(shell for one in python3.12 python3.11 python3.13 python3 python; do \
+	$$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$one; break; }; done)
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PY := .venv/bin/python
+
+.venv/run: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "labbot needs Python 3.11 or newer on the path; install it and run make again."; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	@touch $@
+
+.venv/dev: .venv/run
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.PHONY: run test check faults bench clean
+run: .venv/run
+	@$(PY) -m bot terminal
+
+check: .venv/dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache
+
+test: check
+	$(PY) -m pytest
+
+faults: .venv/dev
+	$(PY) -m pytest -m faults
+
+bench: .venv/dev
+	$(PY) -m tests.bench.shape
+	$(PY) -m tests.bench.shell
+	$(PY) -m tests.bench.screen
+
+clean:
+	rm -rf .venv .cache *.egg-info

@@ -1,0 +1,48 @@
+"""Everything that can go wrong, by who must act.
+
+    LabError
+    ├── Invalid      the person: carries every problem found, each with its place and its way out
+    ├── Temporary    nobody: wait, it is tried again
+    └── Failed       us: the traceback is in the log under the id that the person is shown
+
+A `Problem` is a value, not an exception: checkers return lists of them and never print. Its `message` is English for
+logs, the command line and JSON; the bot says the sentence of its `code` in the person's language.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong (`code`, `message`), where (`where`: a path, a field, a key) and what to do (`fix`)."""
+
+    code: str
+    message: str
+    where: str = ""
+    fix: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.where and f"{self.where}:", self.message, self.fix) if part)
+
+
+class LabError(Exception):
+    """The root; never raised itself."""
+
+
+class Invalid(LabError):
+    """Something a person gave cannot be taken as it is."""
+
+    def __init__(self, *problems: Problem) -> None:
+        assert problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Temporary(LabError):
+    """Something outside is away or busy; the same attempt may succeed later."""
+
+
+class Failed(LabError):
+    """Our mistake, or a machine's: nobody who talks to the bot can mend it."""
