@@ -1,0 +1,53 @@
+"""`labpipe`: the work behind the door, by hand."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import recipe
+from pipeline.errors import Failed, LabError
+from pipeline.stage import Job, perform
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="labpipe", description="The work behind labbot's door, by hand.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="carry a run: a JSON line a step; finished stages are skipped")
+    run.add_argument("folder", type=Path, help="the run's folder, with its run.json")
+    given = parser.parse_args(words)
+    return run_folder(given.folder)
+
+
+def run_folder(folder: Path) -> int:
+    """Perform the stages of a run in order. 0: done; 1: refused or failed, with the cause as the last line's fact."""
+    try:
+        name, until, inputs, settings = _read(folder)
+        for stage in recipe.stages(name, until):
+            _say(stage.name, 0.0, {"stage": stage.name})
+            job = Job(folder, inputs, settings.get(stage.name, {}), lambda fraction, facts: _say("", fraction, facts))
+            _say(stage.name, 1.0, perform(stage, job))
+    except (LabError, OSError) as error:
+        cause = str(error)
+        print(cause, file=sys.stderr)
+        _say("", 0.0, {"cause": cause, "by": type(error).__name__})
+        return 1
+    return 0
+
+
+def _read(folder: Path) -> tuple[str, str | None, Mapping[str, Any], Mapping[str, Any]]:
+    try:
+        run = json.loads((folder / "run.json").read_bytes())
+        return str(run["recipe"]), run["until"], dict(run["inputs"]), dict(run["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failed(f"{folder} is no run folder: {error}") from error
+
+
+def _say(stage: str, fraction: float, facts: Mapping[str, str]) -> None:
+    print(json.dumps({"stage": stage, "fraction": fraction, "facts": dict(facts)}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Redis, spoken to in one way: commands as words, answers as they come, and Temporary whenever it is away."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError
+
+from pipeline.errors import Temporary
+
+_REFUSALS = ("MISCONF", "OOM", "NOAUTH", "LOADING")  # it is there, but takes no writes now: disk or memory full, starting
+
+
+class Memory:
+    """A connection pool. Every method raises Temporary while Redis is away, starting or out of room."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    async def do(self, *words: Any) -> Any:
+        """One command: `await memory.do("HGET", key, field)`."""
+        try:
+            return await self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
+            raise Temporary(f"Redis is away: {error}") from error
+        except ResponseError as error:
+            raise _refusal(error) from error
+
+    async def all(self, commands: Iterable[tuple[Any, ...]], *, atomic: bool = False) -> list[Any]:
+        """Several commands in one round trip; `atomic`: all or none, and nothing of others between them."""
+        commands = list(commands)
+        if not commands:
+            return []
+        try:
+            async with self.redis.pipeline(transaction=atomic) as pipe:
+                for words in commands:
+                    pipe.execute_command(*words)
+                return list(await pipe.execute())
+        except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
+            raise Temporary(f"Redis is away: {error}") from error
+        except ResponseError as error:
+            raise _refusal(error) from error
+
+    async def script(self, text: str, keys: list[str], *args: Any) -> Any:
+        """A Lua script: it runs alone, and its writes are kept or lost together."""
+        return await self.do("EVAL", text, len(keys), *keys, *args)
+
+    async def keys(self, pattern: str) -> AsyncIterator[str]:
+        """The names of keys of a pattern, each at least once, in no order."""
+        cursor = 0
+        while True:
+            cursor, found = await self.do("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            for name in found:
+                yield name.decode()
+            if not cursor:
+                return
+
+    async def heard(self, channel: str) -> AsyncIterator[str]:
+        """What is published on a channel from now on."""
+        try:
+            async with self.redis.pubsub() as subscription:
+                await subscription.subscribe(channel)
+                async for message in subscription.listen():
+                    if message["type"] == "message":
+                        yield message["data"].decode()
+        except (ConnectionError, TimeoutError, OSError) as error:
+            raise Temporary(f"Redis is away: {error}") from error
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+
+def connect(url: str) -> Memory:
+    """Memory at a URL; nothing is sent before the first command."""
+    return Memory(Redis.from_url(url, socket_connect_timeout=5))
+
+
+def _refusal(error: ResponseError) -> Exception:
+    text = str(error)
+    return Temporary(f"Redis takes no writes: {text}") if text.startswith(_REFUSALS) else error

@@ -1,0 +1,41 @@
+"""What every test may ask for: one real Redis a session, emptied for each test, and a small taxonomy checkout."""
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import demo
+from pipeline.embedded import Server
+from pipeline.memory import Memory, connect
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("redis"))
+    made.up()
+    yield made
+    made.down()
+
+
+@pytest.fixture
+async def memory(server: Server) -> AsyncIterator[Memory]:
+    made = connect(server.url)
+    await made.do("FLUSHALL")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A taxonomy checkout as the demo is."""
+    folder = tmp_path / "taxonomy"
+    demo.make(folder, HOME / "configs" / "demo")
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout.strip()

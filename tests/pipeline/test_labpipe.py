@@ -1,0 +1,126 @@
+"""`labpipe run FOLDER` says a JSON line a step, and ends with a sentence whatever it was given."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import HOME, git
+
+LEAF = "compositional_skills/linguistics/order_tickets"
+
+
+def labpipe(*words: str) -> tuple[int, list[dict[str, Any]], str]:
+    """The command's status, the JSON lines it printed, and what it said besides."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *words], cwd=HOME, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def run_folder(runs: Path, checkout: Path, **changed: Any) -> Path:
+    folder = runs / "d1.1"
+    (folder / "entry").mkdir(parents=True)
+    (folder / "entry" / "qna.yaml").write_text("version: 3\n", encoding="utf-8")
+    (folder / "entry" / "attribution.txt").write_text("Title of work: x\n", encoding="utf-8")
+    inputs = {
+        "leaf": LEAF,
+        "description": "d",
+        "replaces": False,
+        "name": "Al",
+        "mail": "al@lab.example",
+        "signed_at": 1767312000,
+    }
+    place = {"path": str(checkout), "branch": "main", "template": str(HOME / "configs" / "pull.md")}
+    run = {"id": "d1.1", "recipe": "contribution", "until": "propose", "inputs": inputs, "settings": {"propose": place}}
+    (folder / "run.json").write_text(json.dumps({**run, **changed}), encoding="utf-8")
+    return folder
+
+
+def test_a_run_says_a_line_a_step_and_ends_with_zero(tmp_path: Path, checkout: Path) -> None:
+    folder = run_folder(tmp_path, checkout)
+    status, steps, said = labpipe("run", str(folder))
+    branch = "labbot/order_tickets-d1"
+    made = {"branch": branch, "commit": git(checkout, "rev-parse", branch)[:12], "pull": "runs/d1.1/pull.md"}
+
+    assert (status, said) == (0, "")
+    assert steps == [
+        {"stage": "propose", "fraction": 0.0, "facts": {"stage": "propose"}},
+        {"stage": "", "fraction": 0.3, "facts": {"stage": "propose"}},
+        {"stage": "", "fraction": 0.8, "facts": {"stage": "propose"}},
+        {"stage": "propose", "fraction": 1.0, "facts": made},
+    ]
+    assert labpipe("run", str(folder)) == (0, [steps[0], steps[-1]], "")
+
+
+def test_a_refused_run_says_why_and_ends_with_one(tmp_path: Path) -> None:
+    status, steps, said = labpipe("run", str(run_folder(tmp_path, tmp_path / "none")))
+    cause = f"{tmp_path / 'none'}: the taxonomy folder is not there Set taxonomy.path."
+
+    assert (status, steps[-1], said) == (
+        1,
+        {"stage": "", "fraction": 0.0, "facts": {"cause": cause, "by": "Invalid"}},
+        f"{cause}\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{", b"\xff", b"[]", b"null", b"{}", b'{"recipe": "contribution"}', b'{"recipe": 3, "until": null}']
+)
+def test_a_folder_that_is_no_run_is_told_in_a_sentence(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content)
+    status, steps, said = labpipe("run", str(tmp_path))
+
+    assert (status, [step["facts"]["by"] for step in steps], said.count("\n")) == (1, ["Failed"], 1)
+    assert said.startswith(f"{tmp_path} is no run folder: ")
+    assert "Traceback" not in said
+
+
+def test_a_folder_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
+    status, _, said = labpipe("run", str(tmp_path / "none"))
+
+    assert (status, said) == (
+        1,
+        f"{tmp_path / 'none'} is no run folder: [Errno 2] No such file or directory: '{tmp_path / 'none' / 'run.json'}'\n",
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("recipe", "nonsense"), ("until", "fly")])
+def test_a_recipe_or_stage_that_there_is_not_is_told_in_a_sentence(
+    tmp_path: Path, checkout: Path, name: str, value: str
+) -> None:
+    status, steps, said = labpipe("run", str(run_folder(tmp_path, checkout, **{name: value})))
+
+    assert (status, steps[-1]["facts"]["by"], "Traceback" in said) == (1, "Invalid", False)
+    assert f"{value!r}" in said
+
+
+def test_files_that_are_gone_are_told_by_their_name(tmp_path: Path, checkout: Path) -> None:
+    folder = run_folder(tmp_path, checkout)
+    (folder / "entry" / "qna.yaml").unlink()
+    status, steps, said = labpipe("run", str(folder))
+
+    assert (status, steps[-1]["facts"]["by"], "Traceback" in said) == (1, "Failed", False)
+    assert "entry/qna.yaml" in said
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("fly",)])
+def test_a_command_that_there_is_not_is_told_with_its_usage(words: tuple[str, ...]) -> None:
+    status, steps, said = labpipe(*words)
+
+    assert (status, steps, said.splitlines()[0].startswith("usage: labpipe")) == (2, [], True)
+
+
+def test_a_template_that_is_gone_is_told_by_its_name(tmp_path: Path, checkout: Path) -> None:
+    folder = run_folder(tmp_path, checkout)
+    run = json.loads((folder / "run.json").read_bytes())
+    run["settings"]["propose"]["template"] = str(tmp_path / "gone.md")
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    status, steps, said = labpipe("run", str(folder))
+    cause = f"[Errno 2] No such file or directory: '{tmp_path / 'gone.md'}'"
+
+    assert (status, steps[-1]["facts"], said) == (1, {"cause": cause, "by": "FileNotFoundError"}, f"{cause}\n")
