@@ -1,0 +1,142 @@
+"""`configs/bot.yaml` as a frozen model: every problem is reported at once, with its path, what is there and the way out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import Invalid, Problem
+
+_PER_S = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=1000)
+
+
+class RoleConfig(_Section):
+    """What a role may do. A quota is written "5/day" (per s, min, h or day)."""
+
+    denied: tuple[str, ...] = Field(default=(), description="commands and acts that this role may not do")
+    quotas: dict[str, str] = Field(default={}, description="act -> how often, for example draft: 10/day")
+    cooldowns_s: dict[str, float] = Field(default={}, description="act -> seconds to wait after it")
+    weight: float = Field(default=1.0, gt=0, le=100, description="share of the worker pool against other roles")
+
+
+class WorkspaceConfig(_Section):
+    roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
+
+
+class TaxonomyConfig(_Section):
+    path: str = Field(default="", description="the taxonomy's git checkout; empty for a demo made on the spot")
+    branch: str = Field(
+        default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="the branch that proposals start from"
+    )
+
+
+class RunsConfig(_Section):
+    timeout_s: float = Field(default=600.0, gt=0, description="longest time that one run may take")
+    at_once: int = Field(default=2, ge=1, le=64, description="runs carried at the same time on this machine")
+
+
+class RetentionConfig(_Section):
+    inbox_days: float = Field(default=7.0, gt=0, description="how long an event's id is remembered, so that it is heard once")
+    conversations_days: float = Field(default=30.0, gt=0, description="how long after its last message a conversation is kept")
+    discarded_days: float = Field(default=7.0, gt=0, description="how long a discarded draft can be brought back")
+
+
+class WordsConfig(_Section):
+    locale: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$", description="the language where a platform names none")
+
+
+class BotConfig(_Section):
+    """The whole of bot.yaml. `everyone` is the role of whoever has no other."""
+
+    workspaces: dict[str, WorkspaceConfig] = Field(default={}, description="guild or workspace -> what holds there")
+    roles: dict[str, RoleConfig] = Field(default={"everyone": RoleConfig()}, description="roles of ours, by name")
+    taxonomy: TaxonomyConfig = TaxonomyConfig()
+    runs: RunsConfig = RunsConfig()
+    retention: RetentionConfig = RetentionConfig()
+    words: WordsConfig = WordsConfig()
+
+
+def load(path: Path, overrides: dict[str, str] | None = None) -> BotConfig:
+    """Read bot.yaml. `overrides` sets single values by their dotted path ("roles.everyone.weight": "2").
+
+    Raises Invalid with every problem in the file, each with its path.
+    """
+    return check(_read(path), path.name, overrides or {})
+
+
+def check(found: Any, name: str, overrides: dict[str, str]) -> BotConfig:
+    if not isinstance(found, dict):
+        raise Invalid(Problem("config.shape", "the file is no mapping of settings", name, "Begin with a line like `roles:`."))
+    for path, value in overrides.items():
+        _set(found, path.split("."), yaml.safe_load(value))
+    problems = []
+    config = BotConfig()
+    try:
+        config = BotConfig.model_validate(found)
+    except ValidationError as error:
+        problems += [_problem(name, one["loc"], one["msg"], one.get("input")) for one in error.errors()]
+    problems += _more(name, found)
+    if problems:
+        raise Invalid(*problems)
+    return config
+
+
+def quota(text: str) -> tuple[int, float]:
+    """ "5/day" -> (5, 86400.0). Raises ValueError for anything else."""
+    count, _, unit = text.partition("/")
+    if not count.strip().isdecimal() or unit.strip() not in _PER_S:
+        raise ValueError(f"{text!r} is no quota")
+    return int(count), float(_PER_S[unit.strip()])
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        fix = "Take the one of the repository, or set LABBOT_HOME."
+        raise Invalid(Problem("config.missing", "there is no such file", str(path), fix)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Invalid(Problem("config.yaml", " ".join(str(error).split()), path.name, "Mend the line named here.")) from None
+
+
+def _more(name: str, found: dict[str, Any]) -> list[Problem]:
+    """What the types cannot say: how a quota is written, and that roles are there."""
+    problems = []
+    roles = found.get("roles", {})
+    roles = roles if isinstance(roles, dict) else {}
+    for role, settings in roles.items():
+        quotas = settings.get("quotas", {}) if isinstance(settings, dict) else {}
+        texts = quotas.items() if isinstance(quotas, dict) else ()
+        for act, text in ((act, text) for act, text in texts if isinstance(text, str)):  # the types tell the others
+            try:
+                quota(text)
+            except ValueError:
+                problems.append(
+                    _problem(name, ("roles", role, "quotas", act), "write a number a time, like 5/day or 2/min", text)
+                )
+    if roles and "everyone" not in roles:
+        problems.append(_problem(name, ("roles",), "the role `everyone` is missing", list(roles)))
+    return problems
+
+
+def _problem(name: str, where: tuple[int | str, ...], message: str, value: Any) -> Problem:
+    return Problem("config.value", f"{message} (it says {value!r})", f"{name}: {'.'.join(map(str, where))}")
+
+
+def _set(found: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        found = found.setdefault(part, {})
+        if not isinstance(found, dict):
+            raise Invalid(Problem("config.path", f"{part} is a value and has no settings below it", ".".join(path)))
+    found[path[-1]] = value
+
+
+def schema() -> str:
+    """The JSON schema of bot.yaml, as it lies in configs/schema/bot.json: what each setting means and may be."""
+    return json.dumps(BotConfig.model_json_schema(), indent=2, sort_keys=True) + "\n"
