@@ -1,0 +1,391 @@
+"""The shell around the core: hear -> look -> decide -> commit -> deliver.
+
+Each event is written down, decided under the locks of its place and draft, committed in one transaction, and only then
+shown. A crash at any point leaves either an undecided event (decided after the restart) or rows in the outbox (carried
+out after the restart, under the same keys). Redis away: what was heard waits, nothing is dropped.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+from bot.core.decide import decide
+from bot.core.known import Known
+from bot.core.records import Run
+from bot.core.rules import Role
+from bot.core.talk import (
+    Answer,
+    Ask,
+    Cancel,
+    Command,
+    Dialog,
+    Effect,
+    Event,
+    Look,
+    Moved,
+    Refuse,
+    Said,
+    Save,
+    Show,
+    Start,
+)
+from bot.core.words import Table, Words, pick
+from bot.look import Looker
+from bot.pack import pack, unpack
+from bot.rows import Message, Order, message_key
+from bot.store import Store, Writes
+from pipeline.errors import Failed, Invalid, Temporary
+from pipeline.runs import ENDED, Runs
+
+log = logging.getLogger("labbot")
+
+COUNTED = ("draft", "submit")  # acts that quotas and cool-downs may count
+RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # waits between attempts while something is away; the last one repeats
+
+T = TypeVar("T")
+Decide = Callable[[Event, Known], list[Effect]]
+Stream = Callable[[Message], AsyncIterator[str]]
+
+
+class Voice(Protocol):
+    """How a platform says things. An address is whatever finds the message again; both calls raise Temporary."""
+
+    async def post(self, message: Message) -> str:
+        """Show a new message. The same key within the platform's window is the same message: no second one appears."""
+
+    async def edit(self, address: str, message: Message) -> None: ...
+
+    async def find(self, message: Message) -> str:
+        """The address of a message that an earlier process may have posted; "" if it did not."""
+
+    async def ask(self, message: Message) -> None:
+        """Open a dialog, or send it back with its errors. One whose moment has passed is dropped."""
+
+
+class App:
+    """One platform's conversations. `hear` may be called from anywhere in the loop; `run` does everything else."""
+
+    def __init__(
+        self,
+        store: Store,
+        voice: Voice,
+        *,
+        platform: str,
+        tables: Mapping[str, Table],
+        roles: Mapping[str, Role],
+        look: Looker,
+        runs: Runs,
+        streams: Mapping[str, Stream] | None = None,
+        core: Decide = decide,
+    ) -> None:
+        self.store, self.voice, self.platform = store, voice, platform
+        self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
+        self.streams = streams or {}
+        self.core = core
+        self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.writing: dict[str, asyncio.Task[None]] = {}  # streams that go on, by their message
+        self._stopped: set[str] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._idle = asyncio.Event()
+        self._busy = 0
+
+    # --- life
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Finish what an earlier process left, then serve until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            for place in await self._insist(lambda: self.store.outboxes(self.platform)):
+                await self._insist(partial(self._carry_out, place, again=True))
+            for event in await self._insist(lambda: self.store.todo(self.platform)):
+                self._spawn(self._handle(event))
+            await self.idle()
+            for run, order in (await self._insist(lambda: self.store.watched(self.platform))).items():
+                self._follow(run, order)
+            if ready:
+                ready.set()
+            await asyncio.Event().wait()
+
+    async def idle(self) -> None:
+        """Return when everything that was heard is decided and said; streams and runs may go on."""
+        while self._busy:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def hear(self, event: Event) -> bool:
+        """Write an event down and see to it; False if it was heard before. Raises Temporary while Redis is away."""
+        fresh = await self.store.hear(event)
+        if fresh:
+            self._spawn(self._handle(event))
+        return fresh
+
+    def _spawn(self, work: Coroutine[Any, Any, None], *, counts: bool = True) -> "asyncio.Task[None]":
+        assert self._tasks, "run() first"
+        self._busy += counts
+        return self._tasks.create_task(self._guarded(work, counts))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], counts: bool) -> None:
+        """Do a piece of work; a mistake of ours in it is logged and leaves its rows for the next start."""
+        try:
+            await work
+        except Exception:
+            self._logged("work that is left for the next start")
+        finally:
+            self._busy -= counts
+            if not self._busy:
+                self._idle.set()
+
+    async def _insist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Try until nothing that it needs is away."""
+        waits, waited = iter(RETRY_S), False
+        while True:
+            try:
+                return await attempt()
+            except Temporary as error:
+                if not waited:
+                    log.warning("waiting: %s", error)
+                waited = True
+                await asyncio.sleep(next(waits, RETRY_S[-1]))
+
+    # --- one event
+
+    async def _handle(self, event: Event) -> None:
+        lock = self._places.setdefault(event.place, asyncio.Lock())
+        async with lock:
+            while await self._insist(lambda: self._decide_and_commit(event)) == "lost":
+                log.warning("event %s: its locks ran out, deciding again", event.id)
+            await self._insist(lambda: self._carry_out(event.place))
+
+    async def _decide_and_commit(self, event: Event) -> str:
+        """Decide an event under its locks; a mistake of ours is committed as the sentence that says so."""
+        hold = await self.store.hold(event)
+        try:
+            effects = await self._effects(event, await self._know(event))
+            return await self.store.commit(event, hold, await self._writes(event, effects))
+        except Temporary:
+            raise
+        except Exception:
+            sorry = Answer(self._words(event)("failed.event", id=self._logged(f"event {event.id}")))
+            return await self.store.commit(event, hold, await self._writes(event, [sorry]))
+
+    def _logged(self, what: str) -> str:
+        """Log the exception that is being handled; the id that the person is told."""
+        number = secrets.token_hex(3)
+        log.exception("%s failed, error %s", what, number)
+        return number
+
+    async def _know(self, event: Event) -> Known:
+        mentioned = event.act.text.split() if isinstance(event.act, Command) else []
+        people = [word.removeprefix("<@").removesuffix(">") for word in mentioned if word.startswith("<@")]
+        read = await self.store.know(event, COUNTED, people)
+        run = await self.runs.status(read.draft.run) if read.draft and read.draft.run else None
+        return Known(
+            person=read.person,
+            conversation=read.conversation,
+            words=self._words(event),
+            draft=read.draft,
+            drafts=read.drafts,
+            run=Run(run.id, run.state, run.facts) if run else None,
+            names=read.names,
+            used=read.used,
+            roles=self.roles,
+            tree=await self.look.tree(),
+        )
+
+    async def _effects(self, event: Event, known: Known) -> list[Effect]:
+        effects = self.core(event, known)
+        if looks := [effect for effect in effects if isinstance(effect, Look)]:
+            found: dict[str, object] = {look.what: await self.look(look) for look in looks}
+            effects = self.core(event, replace(known, found=found))
+            assert not any(isinstance(effect, Look) for effect in effects), "a third round of looking"
+        return effects
+
+    def _words(self, event: Event) -> Words:
+        return pick(self.tables, event.locale)
+
+    async def _writes(self, event: Event, effects: Sequence[Effect]) -> Writes:
+        """Everything the effects mean, as one transaction."""
+        writes = Writes()
+        writes.add("DEL", f"bot:asked:{event.person}")
+        if heard := _heard(event):
+            self.store.say(writes, heard)
+        shows = [effect for effect in effects if isinstance(effect, Show) and effect.slot]
+        standing = await self.store.slots((show.place or event.place, show.slot) for show in shows)
+        for index, effect in enumerate(effects, 1):
+            match effect:
+                case Save(what):
+                    self.store.save(writes, what, self.roles)
+                case Start() | Cancel():
+                    self.store.order(writes, self.platform, event.place, _work(event, effect))
+                case Look():
+                    raise AssertionError("looked at already")
+                case _:
+                    message = _message(event, index, effect, standing)
+                    self.store.say(writes, message)
+                    self.store.order(writes, self.platform, event.place, Order("say", message.place, message.key))
+        return writes
+
+    # --- carrying out
+
+    async def _carry_out(self, origin: str, again: bool = False) -> None:
+        """Do what the outbox of a place says, in order; `again` when an earlier process may have done some of it."""
+        for row, order in await self.store.outbox(self.platform, origin):
+            done = True
+            match order.do:
+                case "say":
+                    done = await self._say(row, order, origin, again)
+                case "start":
+                    await self._start(order)
+                case "cancel":
+                    await self._cancel(order)
+            if done:
+                await self.store.done(self.platform, origin, row)
+
+    async def _say(self, row: bytes, order: Order, origin: str, again: bool) -> bool:
+        """Show a message as it stands now; False while a stream writes it, whose end takes the row out."""
+        if order.key in self.writing:
+            return False
+        async with self._messages.setdefault(order.key, asyncio.Lock()):
+            message = await self.store.message(order.place, order.key)
+            if message:
+                await self._show(message, again)
+        if not message or not message.live:
+            return True
+        self.writing[message.key] = self._spawn(self._write(message, row, origin), counts=False)
+        return False
+
+    async def _show(self, message: Message, again: bool) -> None:
+        if isinstance(message.body, Dialog):
+            return await self.voice.ask(message)
+        address, revision = await self.store.address(message)
+        if not address and again:
+            address = await self.voice.find(message)
+        if address and revision >= message.revision:
+            return
+        if address:
+            await self.voice.edit(address, message)
+        else:
+            address = await self.voice.post(message)
+        await self.store.sent(message, address)
+
+    async def _write(self, message: Message, row: bytes, origin: str) -> None:
+        """Write a stream into its message; stopped, failed or finished, what there is of it is saved."""
+        assert isinstance(message.body, Answer)
+        text = ""
+        try:
+            address, _ = await self._insist(lambda: self.store.address(message))
+            try:
+                async for piece in self.streams[message.body.stream](message):
+                    text += piece
+                    await self.voice.edit(address, replace(message, body=Answer(text=text)))
+            except asyncio.CancelledError:
+                if message.key not in self._stopped:  # the process ends: the next one writes it again
+                    raise
+            except Exception:
+                number = self._logged(f"stream {message.body.stream}")
+                text = f"{text}\n\n{pick(self.tables, message.locale)('failed.event', id=number)}".strip()
+            whole = await self._insist(lambda: self.store.finish(message, text))
+            await self._insist(lambda: self._show(whole, again=False))
+            await self._insist(lambda: self.store.done(self.platform, origin, row))
+        finally:
+            self.writing.pop(message.key, None)
+            self._stopped.discard(message.key)
+
+    async def _start(self, order: Order) -> None:
+        """Start a run and follow it; a run that cannot be started at all says so in its own card."""
+        effect = unpack(order.what, Start)
+        await self.store.watch(self.platform, effect.key, order)
+        try:
+            await self.runs.start(
+                effect.key, effect.recipe, effect.inputs, person=order.person, weight=self._weight(order), until=effect.until
+            )
+        except (Invalid, Failed) as error:
+            await self.runs.refuse(effect.key, str(error))
+        self._follow(effect.key, order)
+
+    def _weight(self, order: Order) -> float:
+        return max((self.roles[name].weight for name in order.roles if name in self.roles), default=1.0)
+
+    async def _cancel(self, order: Order) -> None:
+        what = unpack(order.what, Cancel).what
+        if task := self.writing.get(what):
+            self._stopped.add(what)
+            task.cancel()
+        else:
+            await self.runs.cancel(what, order.person)
+
+    def _follow(self, run: str, order: Order) -> None:
+        self._spawn(self._insist(lambda: self._tell(run, order)), counts=False)
+
+    async def _tell(self, run: str, order: Order) -> None:
+        """Hear every step of a run as an event; one that was heard before is dropped by its id."""
+        async for step in self.runs.watch(run):
+            moved = Moved(run, step.number, step.state, step.stage, step.fraction, step.facts)
+            name = f"run:{run}:{step.number}"
+            event = Event(
+                name, step.at, order.person, order.place, moved, self.platform, order.workspace, order.locale, order.roles
+            )
+            await self.hear(event)
+            if step.state in ENDED and await self._is_last(step.number, run):
+                await self.store.unwatch(self.platform, run)
+                return
+
+    async def _is_last(self, number: int, run: str) -> bool:
+        """Whether a run's end is its end, and not one after which it was started again."""
+        record = await self.runs.status(run)
+        return record is None or record.number == number
+
+
+def _heard(event: Event) -> Message | None:
+    """What a person typed, as a message of the conversation."""
+    match event.act:
+        case Said(text) if text.strip():
+            body = Answer(text=text)
+        case Command(name, text):
+            body = Answer(text=f"/{name} {text}".strip())
+        case _:
+            return None
+    return Message(message_key(event, 0), event.place, _number(event, 0), event.at, event.person, body, event=event.id)
+
+
+def _message(
+    event: Event, index: int, effect: Show | Answer | Ask | Refuse, standing: Mapping[tuple[str, str], Message]
+) -> Message:
+    """The message of an effect: a new one, or the next revision of the one that stands in its slot."""
+    key, number = message_key(event, index), _number(event, index)
+    body: Answer | Dialog
+    match effect:
+        case Show(card, slot, place, ping, private):
+            place = place or event.place
+            to = event.person if private else ""
+            if slot and (old := standing.get((place, slot))):
+                return replace(old, body=card, revision=old.revision + 1, event=event.id, ping=ping)
+            return Message(key, place, number, event.at, "", card, slot, ping, to, event.id, locale=event.locale)
+        case Answer():
+            place, body, to = effect.place or event.place, effect, event.person if effect.private else ""
+        case Ask(dialog) | Refuse(dialog):
+            place, body, to = event.place, dialog, event.person
+    live = isinstance(effect, Answer) and bool(effect.stream)
+    errors = effect.errors if isinstance(effect, Refuse) else {}
+    return Message(key, place, number, event.at, "", body, "", "", to, event.id, locale=event.locale, live=live, errors=errors)
+
+
+def _number(event: Event, index: int) -> int:
+    return int(event.at * 1000) * 100 + index
+
+
+def _work(event: Event, effect: Start | Cancel) -> Order:
+    return Order(
+        "start" if isinstance(effect, Start) else "cancel",
+        event.place,
+        what=pack(effect),
+        person=event.person,
+        locale=event.locale,
+        workspace=event.workspace,
+        roles=event.roles,
+    )

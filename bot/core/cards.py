@@ -1,0 +1,337 @@
+"""Every card and every dialog of the product, made from words and records; nothing here decides anything."""
+
+import re
+from typing import Literal, cast
+
+from bot.core import form
+from bot.core.contribute import EXAMPLES, FORMS
+from bot.core.form import Item
+from bot.core.known import Finding, Known
+from bot.core.records import Draft, Run
+from bot.core.talk import (
+    DIALOG_FIELDS,
+    DIALOG_TITLE,
+    FIELD_LABEL,
+    FIELD_TEXT,
+    LABEL,
+    TITLE,
+    TOKEN,
+    Bar,
+    Block,
+    Button,
+    Card,
+    Choice,
+    Code,
+    Dialog,
+    Field,
+    Steps,
+    Style,
+    Text,
+)
+from bot.core.words import Words
+from pipeline.errors import Problem
+
+StepState = Literal["done", "now", "open", "wrong"]
+
+LISTED = 12  # examples that a card lists; Discord's 4,000 characters a message hold that many lines
+LINE = 100  # characters of a quoted line
+
+
+def clip(text: str, length: int = LINE) -> str:
+    """One visible line of a text that a person typed: characters that cannot be shown are, what is cut ends in "…"."""
+    line = " ".join(shown(text).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def quoted(text: str, length: int = LINE) -> str:
+    """`clip` for a place where our markdown is read: what a person typed is never markup."""
+    return re.sub(r"([\\*`\[\]])", r"\\\1", clip(text, length))
+
+
+def shown(text: str) -> str:
+    """The text with what a screen cannot show, or would obey, made visible: NUL, controls, halves of a pair, overrides."""
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
+    if code < 0x20:
+        return chr(0x2400 + code)  # Unicode's pictures of control characters
+    if 0x7F <= code < 0xA0 or 0xD800 <= code <= 0xDFFF or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
+        return "\N{REPLACEMENT CHARACTER}"
+    return character
+
+
+def button(words: Words, name: str, token: str, style: Style = "plain", /, **facts: object) -> Button:
+    return Button(clip(words(f"button.{name}", **facts), LABEL), token, style)
+
+
+def name_of(draft: Draft, words: Words) -> str:
+    """What people call a draft: its description, or its kind as long as it has none."""
+    return clip(draft.answers.get("about.description", ""), 60) or words(f"{draft.form}.untitled")
+
+
+# --- the draft -------------------------------------------------------------------------------------------------------
+
+
+def draft(record: Draft, known: Known, finding: Finding) -> Card:
+    """The one card of a draft: what is done, what is missing and why, and the buttons."""
+    words = known.words
+    the_form = FORMS[record.form]
+    blocks: list[Block] = [_steps(record, words)]
+    if listed := _examples(record, words):
+        blocks.append(Text("\n".join(listed)))
+    if path := record.answers.get("place.path"):
+        blocks.append(Text(words("draft.place", path=quoted(path))))
+    complete = not form.stands(the_form, record.answers)
+    wrong = _wrongs(record, words)
+    if complete:
+        wrong += [say_problem(words, problem) for problem in finding.problems]
+    if wrong:
+        blocks.append(Text("\n".join(wrong)))
+    elif complete:
+        state = "submitted" if record.state == "submitted" else "taken" if finding.taken else "complete"
+        blocks.append(Text(words(f"draft.{state}")))
+    title = clip(words("draft.title", name=name_of(record, words), id=record.id), TITLE)
+    return Card(title, tuple(blocks), _buttons(record, words, complete), _changes(record, words))
+
+
+def _buttons(record: Draft, words: Words, complete: bool) -> tuple[Button, ...]:
+    to = record.id
+    first = button(words, "submit", f"draft.submit|{to}", "good") if complete else button(words, "form", f"draft.form|{to}")
+    undo = (button(words, "undo", f"draft.undo|{to}"),) if record.undo else ()
+    return (
+        first,
+        button(words, "preview", f"draft.preview|{to}"),
+        *undo,
+        button(words, "later", f"draft.later|{to}"),
+        button(words, "discard", f"draft.discard|{to}", "danger"),
+    )
+
+
+def _steps(record: Draft, words: Words) -> Steps:
+    rows: list[tuple[str, StepState]] = []
+    for page in FORMS[record.form].pages:
+        count = ""
+        if page.least:
+            whole = sum(_whole(record, part) for part in form.parts(page, record.answers))
+            count = f" {whole}/{max(page.least, len(form.parts(page, record.answers)))}"
+        state = form.page_state(FORMS[record.form], page, record.answers, record.asked)
+        rows.append((words(f"page.{page.name}") + count, cast(StepState, state)))
+    return Steps(tuple(rows))
+
+
+def _whole(record: Draft, part: int) -> bool:
+    return not any(form.problem(item, record.answers) for item in form.part_items(EXAMPLES, part, record.answers))
+
+
+def _examples(record: Draft, words: Words) -> list[str]:
+    order = form.parts(EXAMPLES, record.answers)
+    lines = [
+        words(
+            "draft.example",
+            number=number,
+            question=quoted(record.answers.get(f"example.{part}.question", ""), 60) or "…",
+            answer=quoted(record.answers.get(f"example.{part}.answer", ""), 60) or "…",
+        )
+        for number, part in enumerate(order[:LISTED], 1)
+    ]
+    return [*lines, words("draft.more", count=len(order) - LISTED)] if len(order) > LISTED else lines
+
+
+def _wrongs(record: Draft, words: Words) -> list[str]:
+    found = []
+    for item in form.items(FORMS[record.form], record.answers):
+        problem = form.problem(item, record.answers)
+        if problem and problem.code != "missing":
+            found.append(words("draft.wrong", where=where(item, record, words), why=say_problem(words, problem)))
+    return found[:6]
+
+
+def _changes(record: Draft, words: Words) -> Choice:
+    """Everything of the draft that can be changed, as one select."""
+    to = record.id
+    options = []
+    for page in FORMS[record.form].pages:
+        if page.least:
+            for number, part in enumerate(form.parts(page, record.answers)[:LISTED], 1):
+                options.append(Button(words("part.example", number=number), f"draft.edit|{to}.{page.name}.{part}"))
+            options.append(Button(words("part.new"), f"draft.edit|{to}.{page.name}.{form.next_part(page, record.answers)}"))
+        else:
+            options.append(Button(words(f"page.{page.name}"), f"draft.edit|{to}.{page.name}"))
+    return Choice(words("draft.change"), tuple(options))
+
+
+def where(item: Item, record: Draft, words: Words) -> str:
+    if item.part:
+        return words("part.example", number=form.place_of(item.page, record.answers, item.part))
+    return words(f"page.{item.page.name}")
+
+
+def question(item: Item, record: Draft, known: Known, finding: Finding) -> tuple[str, tuple[Button, ...]]:
+    """The question that stands, as a person is asked it, with its problem if the last answer was no good."""
+    words = known.words
+    problem = form.problem(item, record.answers)
+    buttons = _ways(item, record, words, finding, problem)
+    if problem and problem.code != "missing":
+        return say_problem(words, problem), buttons
+    number = form.place_of(item.page, record.answers, item.part) if item.part else 0
+    name = f"ask.{item.page.name}.{item.question.name}"
+    if number and words.has(f"{name}.{number}"):
+        name = f"{name}.{number}"
+    return words(name, number=number, least=item.page.least), buttons
+
+
+def _ways(item: Item, record: Draft, words: Words, finding: Finding, problem: Problem | None) -> tuple[Button, ...]:
+    """The ways out of a question that are a press away."""
+    to = record.id
+    if problem and problem.code == "example.same":
+        return (
+            button(words, "replace", f"draft.drop|{to}.{item.part}"),
+            button(words, "keep", f"draft.keep|{to}.{item.part}"),
+        )
+    if problem and problem.code in ("text.unwritable", "text.bidi"):
+        return (button(words, "clean", f"draft.clean|{to}.{item.key}"),)
+    if item.question.name == "path":
+        offers = [(place.partition("/")[2], place) for place in finding.places]
+    else:
+        offers = [(words(f"option.{option}"), option) for option in item.question.options]
+    tokens = [(label, f"draft.choose|{to}.{item.key}={value}") for label, value in offers]
+    return tuple(Button(clip(label, LABEL), token) for label, token in tokens if len(token) <= TOKEN)
+
+
+def say_problem(words: Words, problem: Problem) -> str:
+    """A problem in the person's language; in the checker's own English where the words have no name for it."""
+    name = f"problem.{problem.code}"
+    facts = {key: quoted(value, 80) for key, value in problem.facts.items()}
+    return words(name, **facts) if words.has(name) else quoted(str(problem), 300)
+
+
+def preview(record: Draft, words: Words, finding: Finding) -> Card:
+    blocks: list[Block] = [Code(finding.yaml, "yaml", "qna.yaml")] if finding.yaml else []
+    blocks += [Text(say_problem(words, problem)) for problem in finding.problems[:3]]
+    return Card(
+        clip(words("preview.title", name=name_of(record, words)), TITLE), tuple(blocks) or (Text(words("preview.empty")),)
+    )
+
+
+def dialog(page: str, part: int, record: Draft, words: Words) -> Dialog | None:
+    """The dialog of a page or a part, filled in; None if every text in it is too long for one."""
+    the_page = FORMS[record.form].page(page)
+    fields = []
+    for item in _fitting(form.part_items(the_page, part, record.answers), record):
+        value = shown(record.answers.get(item.key, ""))
+        if len(value) <= FIELD_TEXT:
+            fields.append(_field(item, value, words))
+    title = words("part.example", number=form.place_of(the_page, record.answers, part)) if part else words(f"page.{page}")
+    token = f"draft.fill|{record.id}.{page}" + (f".{part}" if part else "")
+    return Dialog(clip(title, DIALOG_TITLE), token, tuple(fields), words("button.save")) if fields else None
+
+
+def _fitting(items: list[Item], record: Draft) -> list[Item]:
+    """As many items as a dialog holds, in their order: of too many, those that are answered well stay out first."""
+    well = [item for item in items if not form.problem(item, record.answers)]
+    out = {item.key for item in well[: max(0, len(items) - DIALOG_FIELDS)]}
+    return [item for item in items if item.key not in out][:DIALOG_FIELDS]
+
+
+def _field(item: Item, value: str, words: Words) -> Field:
+    name = f"{item.page.name}.{item.question.name}"
+    hint = words(f"hint.{name}") if words.has(f"hint.{name}") else ""
+    options = tuple((option, words(f"option.{option}")) for option in item.question.options)
+    label = clip(words(f"field.{name}"), FIELD_LABEL)
+    return Field(item.question.name, label, value, hint, lines=item.question.lines, required=False, options=options)
+
+
+# --- submitting ------------------------------------------------------------------------------------------------------
+
+
+def before_submit(record: Draft, known: Known, finding: Finding) -> Card:
+    """What goes out, checked, and what the person signs with."""
+    words = known.words
+    to = record.id
+    lines = [
+        words("submit.files", path=record.answers["place.path"]),
+        words("submit.personal"),
+        words("submit.dco"),
+        words("submit.as", name=quoted(known.person.full_name)) if known.person.mail else words("submit.ask"),
+    ]
+    buttons = [button(words, "preview", f"draft.preview|{to}"), button(words, "dco", f"draft.dco|{to}")]
+    if finding.taken and not record.replaces:
+        lines.append(words("submit.taken"))
+        buttons += [
+            button(words, "elsewhere", f"draft.edit|{to}.place"),
+            button(words, "overwrite", f"draft.overwrite|{to}", "danger"),
+        ]
+    else:
+        buttons += [button(words, "signer", f"draft.signer|{to}"), button(words, "sign", f"draft.sign|{to}", "good")]
+    count = len(form.parts(EXAMPLES, record.answers))
+    steps = Steps(
+        (
+            (words("submit.examples", count=count), "done"),
+            (words("submit.attribution"), "done"),
+            (words("submit.place"), "wrong" if finding.taken and not record.replaces else "done"),
+        )
+    )
+    title = clip(words("submit.title", name=name_of(record, words)), TITLE)
+    return Card(title, (steps, Text("\n".join(lines))), tuple(buttons))
+
+
+def signer(record: Draft, known: Known) -> Dialog:
+    """Name and mail of the sign-off; a dialog is private, a message in a thread is not."""
+    words = known.words
+    return Dialog(
+        words("signer.title"),
+        f"draft.signed|{record.id}",
+        (
+            Field("name", words("field.signer.name"), known.person.full_name, words("hint.signer.name"), limit=100),
+            Field("mail", words("field.signer.mail"), known.person.mail, words("hint.signer.mail"), limit=200),
+        ),
+        words("button.sign"),
+    )
+
+
+def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
+    """The card of a run, edited at every step; its buttons are gone when it ended."""
+    title = clip(words("run.title", name=name_of(record, words), id=run.id), TITLE)
+    facts = {key: quoted(value, 200) for key, value in run.facts.items()}
+    text = words(f"run.{run.state}", **{"stage": "", "branch": "", "commit": "", "cause": "", "pull": "", **facts})
+    blocks: list[Block] = [Text(text)]
+    if run.state == "running":
+        blocks.append(Bar(fraction, clip(run.facts.get("stage", ""), LABEL)))
+    buttons = {
+        "waiting": (button(words, "cancel", f"run.cancel|{run.id}", "danger"),),
+        "running": (button(words, "cancel", f"run.cancel|{run.id}", "danger"),),
+        "failed": (button(words, "again", f"draft.submit|{record.id}"),),
+    }.get(run.state, ())
+    return Card(title, tuple(blocks), buttons)
+
+
+# --- everything else -------------------------------------------------------------------------------------------------
+
+
+def welcome(words: Words) -> Card:
+    return Card(
+        words("welcome.title"),
+        (Text(words("welcome.text")),),
+        (
+            button(words, "skill", "skill.start|", "good"),
+            button(words, "drafts", "draft.list|"),
+            button(words, "help", "help.show|"),
+        ),
+    )
+
+
+def drafts(known: Known) -> Card:
+    """The person's open drafts, newest last, each a press away."""
+    words = known.words
+    if not known.drafts:
+        return Card(words("drafts.title"), (Text(words("drafts.none")),), (button(words, "skill", "skill.start|", "good"),))
+    listed = known.drafts[-LISTED:]
+    lines = [
+        words("drafts.line", id=one.id, name=quoted(name_of(one, words)), state=words(f"drafts.{one.state}")) for one in listed
+    ]
+    buttons = tuple(button(words, "open", f"draft.open|{one.id}", id=one.id) for one in listed)
+    return Card(words("drafts.title"), (Text("\n".join(lines)),), buttons)

@@ -1,0 +1,164 @@
+"""Every command: its name, who may give it, what it does. Help, completion and each platform's menus read this table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.core import cards, drafting, form, submitting
+from bot.core.contribute import EXAMPLES, FORMS, value_of
+from bot.core.known import Known
+from bot.core.records import Draft
+from bot.core.talk import Answer, Cancel, Effect, Event, Show
+
+COMPLETIONS = 25  # Discord: choices of an autocomplete
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A command. `act` is what it counts as against quotas, if it does; `draft`: it needs one. Help: `command.<name>`."""
+
+    name: str
+    does: Callable[[Event, Known, str], list[Effect]]
+    act: str = ""
+    draft: bool = False
+
+
+def _skill(event: Event, known: Known, text: str) -> list[Effect]:
+    return drafting.begin(event, known, "skill", text.strip())
+
+
+def _draft(event: Event, known: Known, text: str) -> list[Effect]:
+    if not text.strip():
+        return [Show(cards.drafts(known), private=True)]
+    if known.draft is None or not is_author(event, known.draft):
+        return [Answer(known.words("draft.unknown", id=cards.quoted(text)), private=True)]
+    return drafting.resume(event, known, known.draft)
+
+
+def _edit(event: Event, known: Known, text: str) -> list[Effect]:
+    """`/edit`, `/edit 2`, `/edit 2 answer`, `/edit place`, by number, by name, or by what stands."""
+    draft = _of(known)
+    what, _, question = text.strip().partition(" ")
+    if not what:
+        return drafting.fill_standing(event, known, draft)
+    if part := _part(draft, what):
+        return drafting.edit(event, known, draft, EXAMPLES.name, part, question.strip())
+    page = _page(draft, what, known)
+    if page is None or page == EXAMPLES.name:
+        return [Answer(known.words("edit.unknown", what=cards.quoted(what)), private=True)]
+    return drafting.edit(event, known, draft, page, 0, question.strip())
+
+
+def _delete(event: Event, known: Known, text: str) -> list[Effect]:
+    draft = _of(known)
+    if part := _part(draft, text.strip()):
+        return drafting.drop(event, known, draft, part)
+    return [Answer(known.words("example.unknown", what=cards.quoted(text)), private=True)]
+
+
+def _move(event: Event, known: Known, text: str) -> list[Effect]:
+    draft = _of(known)
+    numbers = text.split()
+    count = len(form.parts(EXAMPLES, draft.answers))
+    if len(numbers) != 2 or not all(number.isascii() and number.isdigit() and 1 <= int(number) <= count for number in numbers):
+        return [Answer(known.words("move.usage", count=count), private=True)]
+    return drafting.move(event, known, draft, int(numbers[0]), int(numbers[1]))
+
+
+def _place(event: Event, known: Known, text: str) -> list[Effect]:
+    draft = _of(known)
+    if not text.strip():
+        return drafting.edit(event, known, draft, "place", 0, "path")
+    item = form.part_items(FORMS[draft.form].page("place"), 0, draft.answers)[0]
+    return drafting.choose(event, known, draft, item.key, value_of(item, text, known.words))
+
+
+def _invite(event: Event, known: Known, text: str) -> list[Effect]:
+    guest = text.strip().removeprefix("<@").removesuffix(">")
+    if guest not in known.names:
+        return [Answer(known.words("invite.whom"), private=True)]
+    return drafting.invite(event, known, _of(known), guest)
+
+
+def _cancel(event: Event, known: Known, text: str) -> list[Effect]:
+    if known.run is None or known.run.state not in ("waiting", "running"):
+        return [Answer(known.words("cancel.nothing"), private=True)]
+    return [Cancel(known.run.id)]
+
+
+def _help(event: Event, known: Known, text: str) -> list[Effect]:
+    lines = [known.words(f"command.{spec.name}") for spec in COMMANDS.values()]
+    return [
+        Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), known.words("help.tail"))), private=True)
+    ]
+
+
+COMMANDS = {
+    spec.name: spec
+    for spec in (
+        Spec("skill", _skill, act="draft"),
+        Spec("draft", _draft),
+        Spec("edit", _edit, draft=True),
+        Spec("delete", _delete, draft=True),
+        Spec("move", _move, draft=True),
+        Spec("place", _place, draft=True),
+        Spec("undo", lambda event, known, text: drafting.undo(event, known, _of(known)), draft=True),
+        Spec("preview", lambda event, known, text: drafting.preview(event, known, _of(known)), draft=True),
+        Spec("invite", _invite, draft=True),
+        Spec("discard", lambda event, known, text: drafting.discard(event, known, _of(known)), draft=True),
+        Spec("submit", lambda event, known, text: submitting.before_submit(event, known, _of(known)), draft=True),
+        Spec("cancel", _cancel, draft=True),
+        Spec("help", _help),
+    )
+}
+
+
+def complete(known: Known, name: str, prefix: str) -> list[str]:
+    """What could stand after the command `name` (or, with name "", which commands): from memory, best first, 25 at most."""
+    if not name:
+        found = [command for command in COMMANDS if command.startswith(prefix)]
+    elif name == "place":
+        found = _paths(known, prefix)
+    elif name == "draft":
+        found = [draft.id for draft in known.drafts if draft.id.startswith(prefix)]
+    elif name in ("edit", "delete", "move") and known.draft:
+        found = [what for what in _targets(known.draft, name) if what.startswith(prefix)]
+    elif name == "invite":
+        found = [person for person, called in known.names.items() if called.startswith(prefix.removeprefix("@"))]
+    else:
+        found = []
+    return found[:COMPLETIONS]
+
+
+def _paths(known: Known, prefix: str) -> list[str]:
+    """Folders one level below what is typed, as people name them: without the root."""
+    finding = known.finding()
+    names = [path.partition("/")[2] for path in (*(finding.places if finding else ()), *known.tree.folders)]
+    depth = prefix.count("/")
+    return list(dict.fromkeys(name for name in names if name and name.startswith(prefix) and name.count("/") <= depth + 1))
+
+
+def _targets(draft: Draft, name: str) -> list[str]:
+    numbers = [str(number) for number, _ in enumerate(form.parts(EXAMPLES, draft.answers), 1)]
+    return numbers if name != "edit" else [*numbers, *(page.name for page in FORMS[draft.form].pages if not page.least)]
+
+
+def is_author(event: Event, draft: Draft) -> bool:
+    return event.person in draft.authors
+
+
+def _of(known: Known) -> Draft:
+    assert known.draft is not None  # `decide` has seen to it
+    return known.draft
+
+
+def _part(draft: Draft, typed: str) -> int:
+    """The number of the part that people call by its place, 1 for the first; 0 if there is none."""
+    order = form.parts(EXAMPLES, draft.answers)
+    if typed.isascii() and typed.isdigit() and 1 <= int(typed) <= len(order):
+        return order[int(typed) - 1]
+    return 0
+
+
+def _page(draft: Draft, typed: str, known: Known) -> str | None:
+    names = [page.name for page in FORMS[draft.form].pages]
+    return next((name for name in names if typed.casefold() in (name, known.words(f"page.{name}").casefold())), None)

@@ -1,0 +1,214 @@
+"""event x known -> effects: the whole conduct of the bot, with no I/O, no clock and no chance in it.
+
+Where an answer needs a look at something there is a `Look` among the effects: the shell looks, drops the rest and calls
+`decide` again with the finding in `known.found`. Two rounds at most: what has its finding must not ask for another.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from bot.core import cards, drafting, rules, submitting
+from bot.core.commands import COMMANDS, is_author
+from bot.core.contribute import EXAMPLES
+from bot.core.form import parts
+from bot.core.known import Known
+from bot.core.records import Draft, Run
+from bot.core.talk import (
+    Answer,
+    Cancel,
+    Card,
+    Command,
+    Effect,
+    Event,
+    Moved,
+    Opened,
+    Press,
+    Rated,
+    Said,
+    Show,
+    Stopped,
+    Submit,
+    Unsaid,
+)
+
+
+def decide(event: Event, known: Known) -> list[Effect]:
+    """Say what is to be done about an event. The same event and the same knowledge give the same effects."""
+    match event.act:
+        case Command(name, text):
+            return _command(event, known, name, text)
+        case Press(token):
+            return _press(event, known, token)
+        case Submit() as sent:
+            return _submit(event, known, sent)
+        case Said() as said:
+            return _said(event, known, said)
+        case Unsaid(message):
+            return drafting.unsaid(event, known, known.draft, message) if _mine(event, known) and known.draft else []
+        case Opened():
+            return [Show(cards.welcome(known.words), slot="home")]
+        case Stopped(message):
+            return [Cancel(message)]
+        case Moved() as moved:
+            return _moved(event, known, moved)
+        case Rated():
+            return []  # thumbs are drawn under answers of the FAQ and of a model only, and both keep their own
+        case _:
+            assert_never(event.act)
+
+
+def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
+    spec = COMMANDS.get(name)
+    if spec is None:
+        return [Answer(known.words("command.unknown", name=cards.quoted(name)), private=True)]
+    if refused := _gate(event, known, spec.act or name, counts=bool(spec.act)):
+        return refused
+    if spec.draft and not _mine(event, known):
+        return [_no_draft(known)]
+    if name in ("submit", "discard") and text.strip() and known.draft and known.draft.id != text.split()[0].lower():
+        return [_no_draft(known)]
+    return spec.does(event, known, text)
+
+
+def _press(event: Event, known: Known, token: str) -> list[Effect]:
+    """Do what a button says, however old it is: everything it needs is in its token and in the store."""
+    action, _, value = token.partition("|")
+    _, _, rest = value.partition(".")
+    match action:
+        case "skill.start":
+            return _command(event, known, "skill", "")
+        case "draft.list":
+            return _command(event, known, "draft", "")
+        case "help.show":
+            return _command(event, known, "help", "")
+        case "run.cancel":
+            return [Cancel(value)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
+    if not known.draft or not action.startswith("draft."):
+        return [_stale(known)]
+    if not is_author(event, known.draft):
+        return [_not_yours(known, known.draft)]
+    return _draft_press(event, known, known.draft, action.removeprefix("draft."), rest)
+
+
+def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> list[Effect]:
+    simple = {
+        "form": drafting.fill_standing,
+        "preview": drafting.preview,
+        "undo": drafting.undo,
+        "later": drafting.later,
+        "discard": drafting.discard,
+        "open": drafting.resume,
+        "submit": submitting.before_submit,
+        "overwrite": submitting.overwrite,
+        "dco": submitting.dco,
+        "signer": submitting.signer,
+    }
+    if verb in simple:
+        return simple[verb](event, known, draft)
+    if verb == "sign":
+        return _gate(event, known, "submit") or submitting.sign(event, known, draft)
+    target = drafting.target(draft, rest)
+    match verb:
+        case "edit" if target:
+            return drafting.edit(event, known, draft, *target)
+        case "choose" if "=" in rest and drafting.is_key(draft, rest.partition("=")[0]):
+            return drafting.choose(event, known, draft, *rest.split("=", 1))
+        case "clean" if rest in draft.answers:
+            return drafting.clean(event, known, draft, rest)
+        case "drop" | "keep" if rest.isdigit() and int(rest) in parts(EXAMPLES, draft.answers):
+            return {"drop": drafting.drop, "keep": drafting.keep}[verb](event, known, draft, int(rest))
+        case _:
+            return drafting.settle(event, known, draft, lead=known.words("press.stale"))
+
+
+def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
+    if not known.draft:
+        return [_stale(known)]
+    if not is_author(event, known.draft):
+        return [_not_yours(known, known.draft)]
+    action, _, value = sent.token.partition("|")
+    target = drafting.target(known.draft, value.partition(".")[2])
+    match action:
+        case "draft.fill" if target:
+            return drafting.fill(event, known, known.draft, *target, sent)
+        case "draft.signed":
+            return _gate(event, known, "submit") or submitting.signed(event, known, known.draft, sent)
+        case _:
+            return [_stale(known)]
+
+
+def _said(event: Event, known: Known, said: Said) -> list[Effect]:
+    words = known.words
+    wish = None if said.edited else _wish(known, said.text)
+    in_thread = bool(known.conversation.parent)
+    if wish is not None and not in_thread:
+        return _gate(event, known, "draft") or drafting.begin(event, known, "skill", wish)
+    if not known.draft or known.draft.state == "discarded":
+        return [] if said.edited else [Answer(words("said.no_draft"), buttons=cards.welcome(words).buttons)]
+    if not is_author(event, known.draft):
+        return [_not_yours(known, known.draft)]
+    if said.edited:
+        return drafting.reworded(event, known, known.draft, said.text, said.message)
+    effects = drafting.said(event, known, known.draft, said.text, said.message)
+    return [Answer(words("said.file")), *effects] if said.files else effects
+
+
+def _wish(known: Known, text: str) -> str | None:
+    """What somebody wants to teach, if that is what the text says; "" if it says no more than that."""
+    bare = " ".join(text.split())
+    for phrase in sorted(known.words.spellings("intent.skill"), key=len, reverse=True):
+        if bare.casefold().startswith(phrase):
+            return bare[len(phrase) :].strip(" .:!…")
+    return None
+
+
+def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
+    """Show a step of a run in its card; at the end say so in a new message, since edits notify nobody."""
+    draft = known.draft
+    if draft is None:
+        return []
+    run = Run(moved.run, moved.state, moved.facts)
+    card = cards.run(draft, run, known.words, moved.fraction)
+    effects: list[Effect] = [Show(card, f"run.{moved.run}", draft.place)]
+    if moved.state not in ("done", "failed", "cancelled"):
+        return effects
+    name = cards.clip(cards.name_of(draft, known.words), 80)
+    end = Card(known.words(f"run.{moved.state}.end", name=name))
+    effects.append(Show(end, place=draft.place, ping=event.person))
+    if moved.state == "done" and draft.run == moved.run == submitting.run_of(draft):
+        effects += drafting.settle(event, known, replace(draft, state="submitted"), ask=False)
+    return effects
+
+
+def _gate(event: Event, known: Known, act: str, *, counts: bool = True) -> list[Effect]:
+    """The refusal of an act that the person's roles, or quotas if it counts, do not allow now; empty if they do."""
+    roles = [known.roles[name] for name in event.roles if name in known.roles]
+    verdict = rules.may(act, roles, known.used.get(act, ()) if counts else (), event.at)
+    if verdict:
+        return []
+    return [Answer(known.words(f"refused.{verdict.why}", what=act, wait=_span(known, verdict.wait_s)), private=True)]
+
+
+def _span(known: Known, seconds: float) -> str:
+    """A time to wait, as people say it, rounded up."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds > size:
+            return known.words(f"span.{unit}", count=-int(-seconds // size))
+    return known.words("span.seconds", count=max(1, -int(-seconds // 1)))
+
+
+def _mine(event: Event, known: Known) -> bool:
+    return known.draft is not None and is_author(event, known.draft)
+
+
+def _no_draft(known: Known) -> Answer:
+    return Answer(known.words("draft.none_here"), buttons=cards.welcome(known.words).buttons[:2], private=True)
+
+
+def _not_yours(known: Known, draft: Draft) -> Answer:
+    owner = cards.quoted(known.names.get(draft.owner, draft.owner))
+    return Answer(known.words("draft.not_yours", owner=owner, id=draft.id), private=True)
+
+
+def _stale(known: Known) -> Answer:
+    return Answer(known.words("press.stale"), private=True)

@@ -1,0 +1,56 @@
+"""What the core is told before it decides: the records that the shell keeps, as it read them for one event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.core.records import Conversation, Draft, Person, Run
+from bot.core.rules import EVERYONE, Role
+from bot.core.talk import Command, Event, Moved, Press, Submit
+from bot.core.words import Words
+from pipeline.errors import Problem
+from pipeline.taxonomy import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A draft as it stands, looked at: its files' text, what their writer refuses, places for it, whether one is taken."""
+
+    yaml: str = ""
+    problems: tuple[Problem, ...] = ()
+    places: tuple[str, ...] = ()
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that `decide` may use besides the event. `used` holds times (seconds) of acts within the longest quota."""
+
+    person: Person
+    conversation: Conversation
+    words: Words
+    draft: Draft | None = None
+    drafts: tuple[Draft, ...] = ()
+    run: Run | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    used: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=lambda: {EVERYONE: Role(EVERYONE)})
+    tree: Tree = field(default_factory=Tree)
+    found: Mapping[str, object] = field(default_factory=dict)
+
+    def finding(self) -> Finding | None:
+        found = self.found.get("draft")
+        assert found is None or isinstance(found, Finding)
+        return found
+
+
+def concerns(event: Event, conversation: Conversation) -> str:
+    """The id of the draft that the event is about: a button or a dialog names it, else the conversation's; "" if none."""
+    match event.act:
+        case Moved(run):
+            return run.partition(".")[0]
+        case Press(token) | Submit(token) if token.startswith(("draft.", "run.")):
+            return token.partition("|")[2].partition(".")[0]
+        case Command("draft" | "discard" | "submit", text) if text.strip():
+            return text.split()[0].lower()
+        case _:
+            return conversation.draft

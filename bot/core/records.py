@@ -1,0 +1,103 @@
+"""The records that the shell keeps for the core: people, conversations, drafts, runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+UNDO = 50  # steps back that a draft remembers
+
+DraftState = Literal["open", "submitted", "discarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody, whatever the platform. `mail` and `full_name` are the sign-off; they stand in no draft and no card."""
+
+    id: str
+    name: str
+    github: str = ""
+    full_name: str = ""
+    mail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A place where somebody talks with the bot. `draft` is the one whose card was shown there last."""
+
+    place: str
+    title: str = ""
+    parent: str = ""
+    draft: str = ""
+    people: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A contribution that is being written: a dict of answers. What is missing and what stands next is computed.
+
+    `asked` is a field that the person wants asked again; `heard` says which message gave which answers, so that an
+    edited or deleted message changes them; `undo` holds, newest last, the earlier values (None: there was none).
+    `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet.
+    """
+
+    id: str
+    form: str
+    owner: str
+    place: str
+    at: float
+    authors: tuple[str, ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    asked: str = ""
+    heard: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    undo: tuple[Mapping[str, str | None], ...] = ()
+    state: DraftState = "open"
+    revision: int = 0
+    signed: float = 0.0
+    replaces: bool = False
+    run: str = ""
+
+    def with_answers(self, change: Mapping[str, str | None]) -> "Draft":
+        """The draft with those answers set, or taken out where the value is None; one step that undo takes back."""
+        change = {key: value for key, value in change.items() if self.answers.get(key) != value}
+        if not change:
+            return self
+        before = {key: self.answers.get(key) for key in change}
+        return replace(
+            self,
+            answers=merged(self.answers, change),
+            undo=(*self.undo, before)[-UNDO:],
+            revision=self.revision + 1,
+            signed=0.0,
+        )
+
+    def undone(self) -> "Draft":
+        *earlier, last = self.undo
+        return replace(
+            self, answers=merged(self.answers, last), undo=tuple(earlier), revision=self.revision + 1, asked="", signed=0.0
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Something that counts against a quota was done."""
+
+    person: str
+    what: str
+    at: float
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as its record has it."""
+
+    id: str
+    state: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+Saved = Draft | Conversation | Person | Spent
+
+
+def merged(answers: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in {**answers, **change}.items() if value is not None}

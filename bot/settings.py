@@ -1,0 +1,90 @@
+"""The environment and `configs/`, read once into a frozen value. Nothing else reads the environment.
+
+LABBOT_HOME       the checkout that holds configs/ (default: where this package lies)
+LABBOT_DATA       what labbot keeps: redis/ runs/ log/ taxonomy/ (default: .data/ in the checkout)
+LABBOT_REDIS_URL  a Redis of the operator's own (default: one that labbot starts)
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from bot.core.rules import Quota, Role
+from bot.core.words import FALLBACK, Table
+from bot.store import DAY_S, Retention
+from pipeline import config
+from pipeline.config import BotConfig
+from pipeline.errors import Invalid, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    home: Path
+    data: Path
+    redis_url: str
+    bot: BotConfig
+    words: Mapping[str, Table]
+
+    def __repr__(self) -> str:
+        return f"Settings(home={str(self.home)!r}, data={str(self.data)!r}, redis_url={masked(self.redis_url)!r})"
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        return {name: _role(name, section) for name, section in self.bot.roles.items()}
+
+    @property
+    def retention(self) -> Retention:
+        kept = self.bot.retention
+        return Retention(kept.inbox_days * DAY_S, kept.conversations_days * DAY_S, kept.discarded_days * DAY_S)
+
+    def roles_of(self, workspace: str, theirs: tuple[str, ...]) -> tuple[str, ...]:
+        """Roles of ours for somebody whom the platform knows by those names."""
+        section = self.bot.workspaces.get(workspace)
+        ours = [section.roles[name] for name in theirs if name in section.roles] if section else []
+        return tuple(dict.fromkeys(("everyone", *ours)))
+
+
+def load(environment: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Settings:
+    """Read everything. Raises Invalid with every problem of bot.yaml and of the words."""
+    home = Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parent.parent)
+    data = Path(environment.get("LABBOT_DATA") or home / ".data").absolute()
+    bot = config.load(home / "configs" / "bot.yaml", dict(overrides or {}))
+    return Settings(home, data, environment.get("LABBOT_REDIS_URL", ""), bot, words(home / "configs" / "words"))
+
+
+def reloaded(settings: Settings, overrides: Mapping[str, str]) -> Settings:
+    """The same settings with single values of bot.yaml set anew, by their dotted paths."""
+    return replace(settings, bot=config.load(settings.home / "configs" / "bot.yaml", dict(overrides)))
+
+
+def words(folder: Path) -> dict[str, Table]:
+    """Every locale's table of words; lists become tuples of spellings."""
+    tables: dict[str, Table] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        wrong = [name for name, value in found.items() if not _is_words(value)]
+        if wrong:
+            raise Invalid(
+                *(Problem("words.value", f"{name} is neither a text nor a list of texts", path.name) for name in wrong)
+            )
+        tables[path.stem] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    if FALLBACK not in tables:
+        raise Invalid(Problem("words.missing", f"there is no {FALLBACK}.yaml", str(folder), "Set LABBOT_HOME to the checkout."))
+    return tables
+
+
+def masked(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:/@]*:)[^@]+@", r"\1***@", url)
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _role(name: str, section: config.RoleConfig) -> Role:
+    quotas = {act: Quota(*config.quota(text)) for act, text in section.quotas.items()}
+    return Role(name, frozenset(section.denied), quotas, dict(section.cooldowns_s), section.weight)

@@ -1,0 +1,372 @@
+"""Inbox, outbox, conversations, drafts and people in Redis: one table of keys, one atomic commit an event.
+
+An event's life: `hear` writes it down, once for each id; `hold` takes the locks of its place and draft; `know` reads
+what the core needs; `commit` writes everything the core decided, marks the event decided and gives the locks back, all
+or nothing, and only while the locks are still ours; `sent` marks what a platform has shown.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from bot.core.known import concerns
+from bot.core.records import Conversation, Draft, Person, Saved, Spent
+from bot.core.rules import Role
+from bot.core.talk import Answer, Dialog, Event, direct
+from bot.pack import pack, unpack
+from bot.rows import Message, Order
+from pipeline.errors import Temporary
+from pipeline.memory import Memory
+
+T = TypeVar("T")
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One kind of key: what it holds, whether these are a person's words, when it goes ("" for never by itself)."""
+
+    pattern: str
+    holds: str
+    words: bool
+    expires: str = ""
+
+
+KEYS = (
+    Key("bot:alias:{platform}:{workspace}:{user}", "the id of ours for somebody on a platform", False),
+    Key("bot:person:{person}", "name, GitHub user name, sign-off name and mail", True),
+    Key("bot:inbox:{platform}:{event}", "an event until it is decided, then only that it was", True, "retention.inbox_days"),
+    Key("bot:todo:{platform}", "ids of events that are not decided yet, in order", False),
+    Key(
+        "bot:outbox:{platform}|{place}",
+        "what was decided in a place and not done yet: messages to show, runs to start or cancel",
+        True,
+    ),
+    Key("bot:place:{place}", "title, parent, draft and people of a conversation", True, "retention.conversations_days"),
+    Key("bot:order:{place}", "keys of a conversation's messages, in order", False, "retention.conversations_days"),
+    Key("bot:talk:{place}", "the messages of a conversation, the bot's and people's", True, "retention.conversations_days"),
+    Key(
+        "bot:sent:{place}",
+        "what a platform calls each message, and which revision it shows",
+        False,
+        "retention.conversations_days",
+    ),
+    Key("bot:slot:{place}", "which message stands in each slot", False, "retention.conversations_days"),
+    Key("bot:asked:{person}", "the dialog that is open for somebody", True, "a day"),
+    Key("bot:draft:{draft}", "a draft: its answers, its authors, its undo", True, "retention.discarded_days once discarded"),
+    Key("bot:drafts:{person}", "ids of the drafts that somebody writes", False),
+    Key("bot:places:{person}", "the conversations that somebody takes part in", False),
+    Key("bot:used:{person}:{act}", "when somebody did what a quota counts", False, "the longest quota"),
+    Key("bot:watch:{platform}", "runs whose steps are to be told, and where", False),
+    Key("bot:lock:place:{place}", "who handles an event of that place now", False, "the lease"),
+    Key("bot:lock:draft:{draft}", "who changes that draft now", False, "the lease"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things are kept, in seconds."""
+
+    inbox_s: float = 7 * DAY_S
+    conversations_s: float = 30 * DAY_S
+    discarded_s: float = 7 * DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read for one event."""
+
+    person: Person
+    conversation: Conversation
+    draft: Draft | None
+    drafts: tuple[Draft, ...]
+    names: Mapping[str, str]
+    used: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The locks that an event is handled under; `token` proves that they are ours."""
+
+    token: str
+    keys: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Writes:
+    """Redis commands that a commit carries out together, as lists of strings."""
+
+    ops: list[list[str]] = field(default_factory=list)
+
+    def add(self, *words: object) -> None:
+        self.ops.append([str(word) for word in words])
+
+
+CHANGED = "bot:changed"  # the channel on which places are named that look different now
+WAIT_S = 0.01  # between two attempts at a lock
+
+PERSON = """
+local found = redis.call('GET', KEYS[1])
+if found then return found end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2])
+return ARGV[1]
+"""
+
+HEAR = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
+  redis.call('RPUSH', KEYS[2], ARGV[3])
+  return 1
+end
+return 0
+"""
+
+HOLD = """
+for _, key in ipairs(KEYS) do
+  local holder = redis.call('GET', key)
+  if holder and holder ~= ARGV[1] then return 0 end
+end
+for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+return 1
+"""
+
+# KEYS: inbox row, todo, then the locks. ARGV: token, event id, retention, commands as JSON. The decided row keeps no words.
+COMMIT = """
+for i = 3, #KEYS do
+  if redis.call('GET', KEYS[i]) ~= ARGV[1] then return 'lost' end
+end
+local row = redis.call('GET', KEYS[1])
+if not row or row == 'decided' then
+  redis.call('LREM', KEYS[2], 0, ARGV[2])
+  for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
+  return 'again'
+end
+for _, op in ipairs(cjson.decode(ARGV[4])) do redis.call(unpack(op)) end
+redis.call('SET', KEYS[1], 'decided', 'EX', ARGV[3])
+redis.call('LREM', KEYS[2], 0, ARGV[2])
+for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
+return 'done'
+"""
+
+
+class Store:
+    """The bot's memory. All methods raise Temporary while Redis is away; none leaves half a change behind."""
+
+    def __init__(self, memory: Memory, retention: Retention | None = None, lease_s: float = 3.0) -> None:
+        self.memory = memory
+        self.retention = retention or Retention()
+        self.lease_s = lease_s
+        self.name = secrets.token_hex(4)  # by which a process knows its own notices
+
+    # --- people
+
+    async def person(self, platform: str, workspace: str, user: str, name: str) -> str:
+        """The id of ours for somebody; made the first time, the same from then on."""
+        fresh = Person(f"p{secrets.token_hex(5)}", name)
+        keys = [f"bot:alias:{platform}:{workspace}:{user}", f"bot:person:{fresh.id}"]
+        found: bytes = await self.memory.script(PERSON, keys, fresh.id, pack(fresh))
+        return found.decode()
+
+    async def names(self, people: Iterable[str]) -> dict[str, str]:
+        people = list(dict.fromkeys(people))
+        rows = await self._get([f"bot:person:{one}" for one in people], Person)
+        return {one: row.name for one, row in zip(people, rows, strict=True) if row}
+
+    async def _get(self, keys: Sequence[str], kind: type[T]) -> list[T | None]:
+        rows = await self.memory.do("MGET", *keys) if keys else []
+        return [unpack(row, kind) if row else None for row in rows]
+
+    # --- hearing
+
+    async def hear(self, event: Event) -> bool:
+        """Write an event down; False if one with its id was heard before."""
+        keys = [f"bot:inbox:{event.platform}:{event.id}", f"bot:todo:{event.platform}"]
+        return bool(await self.memory.script(HEAR, keys, pack(event), int(self.retention.inbox_s), event.id))
+
+    async def todo(self, platform: str) -> list[Event]:
+        """The events that were heard and not decided, oldest first: what a crash left over."""
+        ids = [name.decode() for name in await self.memory.do("LRANGE", f"bot:todo:{platform}", 0, -1)]
+        rows = await self.memory.do("MGET", *(f"bot:inbox:{platform}:{name}" for name in ids)) if ids else []
+        return [unpack(row, Event) for row in rows if row and row != b"decided"]
+
+    async def conversation(self, place: str) -> Conversation:
+        return (await self._get([f"bot:place:{place}"], Conversation))[0] or Conversation(place)
+
+    async def hold(self, event: Event) -> Hold:
+        """Take the locks of the event's place and of the draft that it is about, waiting for whoever has them.
+
+        A crashed holder's locks are gone after the lease. Raises Temporary after ten leases of waiting.
+        """
+        token = secrets.token_hex(8)
+        for _ in range(int(10 * self.lease_s / WAIT_S)):
+            draft = concerns(event, await self.conversation(event.place))
+            keys = [f"bot:lock:place:{event.place}", *([f"bot:lock:draft:{draft}"] if draft else [])]
+            if await self.memory.script(HOLD, keys, token, int(self.lease_s * 1000)):
+                return Hold(token, tuple(keys))
+            await asyncio.sleep(WAIT_S)
+        raise Temporary(f"{event.place} is busy")
+
+    async def know(self, event: Event, acts: Sequence[str], mentioned: Iterable[str] = ()) -> Read:
+        """Read what the core must know about an event, in three round trips."""
+        person, place, ids, *used = await self.memory.all(
+            [
+                ("GET", f"bot:person:{event.person}"),
+                ("GET", f"bot:place:{event.place}"),
+                ("ZRANGE", f"bot:drafts:{event.person}", 0, -1),
+                *(("ZRANGE", f"bot:used:{event.person}:{act}", 0, -1, "WITHSCORES") for act in acts),
+            ]
+        )
+        conversation = unpack(place, Conversation) if place else Conversation(event.place)
+        about = concerns(event, conversation)
+        draft, *drafts = await self._get([f"bot:draft:{name}" for name in [about, *(one.decode() for one in ids)]], Draft)
+        return Read(
+            person=unpack(person, Person) if person else Person(event.person, event.person),
+            conversation=conversation,
+            draft=draft,
+            drafts=tuple(one for one in drafts if one and one.state != "discarded"),
+            names=await self.names([*(draft.authors if draft else ()), *mentioned]),
+            used={act: tuple(map(float, rows[1::2])) for act, rows in zip(acts, used, strict=True)},
+        )
+
+    async def slots(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Message]:
+        """The messages that stand in slots, by (place, slot)."""
+        wanted = list(dict.fromkeys(wanted))
+        keys = await self.memory.all(("HGET", f"bot:slot:{place}", slot) for place, slot in wanted)
+        there = [(at, key) for at, key in zip(wanted, keys, strict=True) if key]
+        rows = await self.memory.all(("HGET", f"bot:talk:{place}", key) for (place, _), key in there)
+        return {at: unpack(row, Message) for (at, _), row in zip(there, rows, strict=True) if row}
+
+    # --- committing
+
+    def save(self, writes: Writes, record: Saved, roles: Mapping[str, Role]) -> None:
+        """Add what writes a record down."""
+        match record:
+            case Draft():
+                self._save_draft(writes, record)
+            case Conversation(place):
+                writes.add("SET", f"bot:place:{place}", pack(record), "EX", int(self.retention.conversations_s))
+                for one in record.people:
+                    writes.add("ZADD", f"bot:places:{one}", "NX", len(place), place)
+            case Person(name):
+                writes.add("SET", f"bot:person:{name}", pack(record))
+            case Spent(person, act, at, event):
+                longest_s = max((role.quotas[act].per_s for role in roles.values() if act in role.quotas), default=0.0)
+                cooldown_s = max((role.cooldowns_s.get(act, 0.0) for role in roles.values()), default=0.0)
+                key = f"bot:used:{person}:{act}"
+                writes.add("ZADD", key, at, event)
+                writes.add("ZREMRANGEBYSCORE", key, "-inf", at - max(longest_s, cooldown_s))
+                writes.add("EXPIRE", key, int(max(longest_s, cooldown_s, 1)))
+
+    def _save_draft(self, writes: Writes, draft: Draft) -> None:
+        gone = ("EX", int(self.retention.discarded_s)) if draft.state == "discarded" else ()
+        writes.add("SET", f"bot:draft:{draft.id}", pack(draft), *gone)
+        for author in draft.authors:
+            writes.add("ZADD", f"bot:drafts:{author}", draft.at, draft.id)
+            writes.add("ZADD", f"bot:places:{author}", "NX", draft.at, draft.place)
+
+    def say(self, writes: Writes, message: Message) -> None:
+        """Add what writes a message into its conversation, or the slot that it stands in; and into the outbox."""
+        place, key, keep_s = message.place, message.key, int(self.retention.conversations_s)
+        writes.add("HSET", f"bot:talk:{place}", key, pack(message))
+        if isinstance(message.body, Dialog):
+            writes.add("SET", f"bot:asked:{message.to}", f"{place}\n{key}", "EX", DAY_S)
+        else:
+            writes.add("ZADD", f"bot:order:{place}", "NX", message.number, key)
+            writes.add("EXPIRE", f"bot:order:{place}", keep_s)
+        writes.add("EXPIRE", f"bot:talk:{place}", keep_s)
+        if message.slot:
+            writes.add("HSET", f"bot:slot:{place}", message.slot, key)
+            writes.add("EXPIRE", f"bot:slot:{place}", keep_s)
+
+    def order(self, writes: Writes, platform: str, origin: str, order: Order) -> None:
+        """Add a row to the outbox of the place that the event came from: its rows are carried out in order."""
+        writes.add("RPUSH", f"bot:outbox:{platform}|{origin}", pack(order))
+
+    async def commit(self, event: Event, hold: Hold, writes: Writes) -> str:
+        """Carry the writes out and mark the event decided: "done"; "again" if it was already; "lost" if the locks were."""
+        keys = [f"bot:inbox:{event.platform}:{event.id}", f"bot:todo:{event.platform}", *hold.keys]
+        args = (hold.token, event.id, int(self.retention.inbox_s), json.dumps(writes.ops))
+        found: bytes = await self.memory.script(COMMIT, keys, *args)
+        return found.decode()
+
+    # --- saying
+
+    async def outboxes(self, platform: str) -> list[str]:
+        """The places whose outbox holds something."""
+        lead = f"bot:outbox:{platform}|"
+        return sorted({key.removeprefix(lead) async for key in self.memory.keys(f"{lead}*")})
+
+    async def outbox(self, platform: str, origin: str) -> list[tuple[bytes, Order]]:
+        """What was decided in a place and is not done yet, in order; each with its row, by which `done` finds it."""
+        rows = await self.memory.do("LRANGE", f"bot:outbox:{platform}|{origin}", 0, -1)
+        return [(row, unpack(row, Order)) for row in rows]
+
+    async def done(self, platform: str, origin: str, row: bytes) -> None:
+        """Take a row out of the outbox: it has been carried out."""
+        await self.memory.do("LREM", f"bot:outbox:{platform}|{origin}", 1, row)
+
+    async def message(self, place: str, key: str) -> Message | None:
+        row = await self.memory.do("HGET", f"bot:talk:{place}", key)
+        return unpack(row, Message) if row else None
+
+    async def address(self, message: Message) -> tuple[str, int]:
+        """What the platform calls a message and which revision it shows there; ("", -1) if it was never shown."""
+        row = await self.memory.do("HGET", f"bot:sent:{message.place}", message.key)
+        address, _, revision = row.decode().rpartition("\n") if row else ("", "", "-1")
+        return address, int(revision)
+
+    async def sent(self, message: Message, address: str) -> None:
+        """Note that the platform shows this revision of a message; others who look at the place hear of it."""
+        key, keep_s = f"bot:sent:{message.place}", int(self.retention.conversations_s)
+        row = f"{address}\n{message.revision}"
+        await self.memory.all(
+            [("HSET", key, message.key, row), ("EXPIRE", key, keep_s), ("PUBLISH", CHANGED, f"{self.name}\n{message.place}")],
+            atomic=True,
+        )
+
+    async def finish(self, message: Message, text: str) -> Message:
+        """Save the whole text of a stream in its message."""
+        assert isinstance(message.body, Answer)
+        body = Answer(text=text or "…", buttons=message.body.buttons)
+        whole = replace(message, body=body, live=False, revision=message.revision + 1)
+        await self.memory.do("HSET", f"bot:talk:{message.place}", message.key, pack(whole))
+        return whole
+
+    async def talk(self, place: str, most: int = 200) -> list[Message]:
+        """The newest messages of a conversation, oldest first."""
+        keys = await self.memory.do("ZRANGE", f"bot:order:{place}", -most, -1)
+        rows = await self.memory.do("HMGET", f"bot:talk:{place}", *keys) if keys else []
+        return [unpack(row, Message) for row in rows if row]
+
+    async def asked(self, person: str) -> Message | None:
+        """The dialog that is open for somebody: what a restarted terminal opens again."""
+        row = await self.memory.do("GET", f"bot:asked:{person}")
+        place, _, key = row.decode().partition("\n") if row else ("", "", "")
+        return await self.message(place, key) if key else None
+
+    async def places(self, platform: str, person: str) -> list[Conversation]:
+        """The conversations that somebody takes part in, the direct one first."""
+        first = direct(platform, person)
+        names = [row.decode() for row in await self.memory.do("ZRANGE", f"bot:places:{person}", 0, -1)]
+        names = [first, *(name for name in names if name != first and name.startswith(f"{platform}:"))]
+        rows = await self._get([f"bot:place:{name}" for name in names], Conversation)
+        return [row or Conversation(name) for name, row in zip(names, rows, strict=True)]
+
+    async def draft(self, name: str) -> Draft | None:
+        return (await self._get([f"bot:draft:{name}"], Draft))[0]
+
+    # --- watching runs
+
+    async def watch(self, platform: str, run: str, order: Order) -> None:
+        await self.memory.do("HSET", f"bot:watch:{platform}", run, pack(order))
+
+    async def watched(self, platform: str) -> dict[str, Order]:
+        rows = await self.memory.do("HGETALL", f"bot:watch:{platform}")
+        return {run.decode(): unpack(row, Order) for run, row in rows.items()}
+
+    async def unwatch(self, platform: str, run: str) -> None:
+        await self.memory.do("HDEL", f"bot:watch:{platform}", run)

@@ -1,0 +1,354 @@
+"""The shell: order, streams, failures, and what a crash leaves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.app import App, Stream
+from bot.core.decide import decide
+from bot.core.known import Known
+from bot.core.talk import Answer, Ask, Card, Dialog, Effect, Event, Field, Look, Said, Show, Start, Stopped
+from bot.look import Looker
+from bot.rows import Message
+from bot.settings import Settings
+from bot.store import Store
+from pipeline.errors import Temporary
+from pipeline.memory import Memory
+from pipeline.runs import Runs
+
+Core = Callable[[Event, Known], list[Effect]]
+
+
+class Screen:
+    """A platform that keeps what it was told, and can be away."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.shown: dict[str, Message] = {}
+        self.away = 0
+
+    def _take(self, what: str, message: Message) -> None:
+        if self.away:
+            self.away -= 1
+            raise Temporary("the platform is away")
+        self.calls.append((what, message.key))
+        self.shown[message.key] = message
+
+    async def post(self, message: Message) -> str:
+        self._take("post", message)
+        return f"at-{message.key}"
+
+    async def edit(self, address: str, message: Message) -> None:
+        assert address == f"at-{message.key}"
+        self._take("edit", message)
+
+    async def find(self, message: Message) -> str:
+        return f"at-{message.key}" if message.key in self.shown else ""
+
+    async def ask(self, message: Message) -> None:
+        self._take("ask", message)
+
+    def texts(self) -> list[str]:
+        rows = sorted(self.shown.values(), key=lambda message: message.number)
+        return [row.body.text if isinstance(row.body, Answer) else getattr(row.body, "title", "") for row in rows]
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not reached():
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def made(store: Store, memory: Memory, settings: Settings, tmp_path: Path) -> Callable[..., App]:
+    def app(screen: Screen, core: Core = decide, streams: dict[str, Stream] | None = None) -> App:
+        runs = Runs(memory, tmp_path / "runs", {})
+        look = Looker(tmp_path)
+        return App(
+            store,
+            screen,
+            platform="terminal",
+            tables=settings.words,
+            roles=settings.roles,
+            look=look,
+            runs=runs,
+            streams=streams,
+            core=core,
+        )
+
+    return app
+
+
+@asynccontextmanager
+async def running(app: App) -> AsyncIterator[None]:
+    ready = asyncio.Event()
+    task = asyncio.create_task(app.run(ready))
+    await ready.wait()
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def said(number: int, text: str = "hello", place: str = "terminal:@p1") -> Event:
+    return Event(f"e{number}", 1000.0 + number, "p1", place, Said(text))
+
+
+def echo(event: Event, known: Known) -> list[Effect]:
+    assert isinstance(event.act, Said)
+    return [Answer(text=f"heard {event.act.text}")]
+
+
+async def test_events_of_a_place_are_answered_in_the_order_they_were_heard(made: Callable[..., App]) -> None:
+    screen = Screen()
+    app = made(screen, echo)
+    async with running(app):
+        for number in range(20):
+            await app.hear(said(number, str(number)))
+        await app.idle()
+
+    assert screen.texts() == [f"heard {number}" for number in range(20)]
+
+
+async def test_a_redelivered_event_is_answered_once(made: Callable[..., App]) -> None:
+    screen = Screen()
+    app = made(screen, echo)
+    async with running(app):
+        fresh = [await app.hear(said(1)) for _ in range(3)]
+        await app.idle()
+
+    assert (fresh, screen.calls) == ([True, False, False], screen.calls[:1])
+
+
+async def test_what_a_process_heard_and_did_not_decide_the_next_one_answers(made: Callable[..., App], store: Store) -> None:
+    await store.hear(said(1, "before the crash"))
+    screen = Screen()
+    async with running(made(screen, echo)):
+        pass
+
+    assert screen.texts() == ["heard before the crash"]
+
+
+async def test_what_was_decided_and_not_said_the_next_process_says_once(made: Callable[..., App], store: Store) -> None:
+    screen = Screen()
+    screen.away = 10_000
+    app = made(screen, echo)
+    async with running(app):
+        await app.hear(said(1))
+        async with asyncio.timeout(5):
+            while not await store.outboxes("terminal"):
+                await asyncio.sleep(0.01)
+    screen.away = 0
+    for _ in range(2):
+        async with running(made(screen, echo)):
+            pass
+
+    assert [what for what, _ in screen.calls] == ["post"]
+
+
+async def test_a_message_that_an_earlier_process_posted_is_found_and_not_posted_again(
+    made: Callable[..., App], store: Store
+) -> None:
+    screen = Screen()
+    app = made(screen, echo)
+    sent, store.sent = store.sent, _never  # type: ignore[method-assign]
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: bool(screen.calls))
+    store.sent = sent  # type: ignore[method-assign]
+    async with running(made(screen, echo)):
+        pass
+
+    assert [what for what, _ in screen.calls] == ["post", "edit"]
+
+
+async def _never(message: Message, address: str) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_platform_that_is_away_is_waited_for(made: Callable[..., App]) -> None:
+    screen = Screen()
+    screen.away = 3
+    app = made(screen, echo)
+    async with running(app):
+        await app.hear(said(1))
+        await app.idle()
+
+    assert screen.texts() == ["heard hello"]
+
+
+async def test_a_slot_is_posted_once_and_edited_from_then_on(made: Callable[..., App]) -> None:
+    screen = Screen()
+    app = made(screen, lambda event, known: [Show(Card(event.id), slot="card")])
+    async with running(app):
+        for number in range(3):
+            await app.hear(said(number))
+            await app.idle()
+
+    assert ([what for what, _ in screen.calls], screen.texts()) == (["post", "edit", "edit"], ["e2"])
+
+
+async def test_a_mistake_of_ours_is_told_with_an_id_and_the_next_event_works(made: Callable[..., App]) -> None:
+    def core(event: Event, known: Known) -> list[Effect]:
+        if event.id == "e1":
+            raise ZeroDivisionError
+        return echo(event, known)
+
+    screen = Screen()
+    app = made(screen, core)
+    async with running(app):
+        await app.hear(said(1))
+        await app.hear(said(2))
+        await app.idle()
+
+    assert screen.texts()[0].startswith("Something went wrong on my side (error ")
+    assert screen.texts()[1] == "heard hello"
+
+
+async def test_what_cannot_be_committed_is_told_too(made: Callable[..., App]) -> None:
+    screen = Screen()
+    app = made(screen, lambda event, known: [Start("k7.1", "contribution", {"what": object()})])
+    async with running(app):
+        await app.hear(said(1))
+        await app.idle()
+
+    assert screen.texts()[0].startswith("Something went wrong on my side (error ")
+
+
+async def test_a_run_that_finds_no_room_on_the_disk_says_so_in_its_card(made: Callable[..., App], tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the folder should be", encoding="utf-8")
+    screen = Screen()
+
+    def core(event: Event, known: Known) -> list[Effect]:
+        if isinstance(event.act, Said):
+            return [Start("k7.1", "contribution", {})]
+        return [Answer(text=f"{event.act.state} {event.act.facts.get('cause', '')}")]  # type: ignore[union-attr]
+
+    app = made(screen, core)
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: any("failed" in text for text in screen.texts()))
+
+    assert "could not be" in screen.texts()[-1]
+
+
+async def test_looking_a_second_time_is_a_mistake_that_is_told(made: Callable[..., App], store: Store) -> None:
+    from bot.core.records import Draft
+
+    screen = Screen()
+    app = made(screen, lambda event, known: [Look("draft", Draft("k", "skill", "p1", "here", 0.0))])
+    async with running(app):
+        await app.hear(said(1))
+        await app.idle()
+
+    assert screen.texts()[0].startswith("Something went wrong")
+
+
+async def test_a_dialog_is_asked_once_and_is_no_part_of_the_conversation(made: Callable[..., App], store: Store) -> None:
+    dialog = Dialog("t", "a|b", (Field("a", "b"),), "Send")
+    screen = Screen()
+    app = made(screen, lambda event, known: [Ask(dialog)])
+    async with running(app):
+        await app.hear(said(1))
+        await app.idle()
+    asked = await store.asked("p1")
+
+    assert ([what for what, _ in screen.calls], asked and asked.body) == (["ask"], dialog)
+    assert [message.who for message in await store.talk("terminal:@p1")] == ["p1"]
+
+
+# --- streams
+
+
+def streamed(event: Event, known: Known) -> list[Effect]:
+    from bot.core.talk import Cancel
+
+    return [Cancel(event.act.message)] if isinstance(event.act, Stopped) else [Answer(stream="words", subject="x")]
+
+
+async def words(message: Message) -> AsyncIterator[str]:
+    for piece in ("one ", "two ", "three"):
+        yield piece
+
+
+async def test_a_streamed_answer_grows_in_one_message_and_is_saved_whole(made: Callable[..., App], store: Store) -> None:
+    screen = Screen()
+    app = made(screen, streamed, {"words": words})
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: screen.texts() == ["one two three"] and not app.writing)
+        rows = await store.outboxes("terminal")
+
+    assert ([what for what, _ in screen.calls], rows) == (["post", "edit", "edit", "edit", "edit"], [])
+    saved = [message.body for message in await store.talk("terminal:@p1") if not message.who]
+    assert saved == [Answer(text="one two three")]
+
+
+async def test_a_stopped_stream_keeps_what_it_had_written(made: Callable[..., App], store: Store) -> None:
+    async def endless(message: Message) -> AsyncIterator[str]:
+        yield "so far"
+        await asyncio.Event().wait()
+
+    screen = Screen()
+    app = made(screen, streamed, {"words": endless})
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: screen.texts() == ["so far"])
+        (key,) = screen.shown
+        await app.hear(Event("e2", 1002.0, "p1", "terminal:@p1", Stopped(key)))
+        await screen.until(lambda: not screen.shown[key].live and not app.writing)
+
+    saved = [message.body for message in await store.talk("terminal:@p1") if not message.who]
+    assert saved == [Answer(text="so far")]
+
+
+async def test_a_stream_that_a_crash_cut_is_written_again_into_the_same_message(made: Callable[..., App], store: Store) -> None:
+    async def cut(message: Message) -> AsyncIterator[str]:
+        yield "one "
+        await asyncio.Event().wait()
+
+    screen = Screen()
+    app = made(screen, streamed, {"words": cut})
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: screen.texts() == ["one "])
+    again = made(screen, streamed, {"words": words})
+    async with running(again):
+        await screen.until(lambda: screen.texts() == ["one two three"] and not again.writing)
+
+    assert ([what for what, _ in screen.calls].count("post"), len(screen.shown)) == (1, 1)
+
+
+async def test_a_stream_that_fails_keeps_its_text_and_says_so(made: Callable[..., App], store: Store) -> None:
+    async def failing(message: Message) -> AsyncIterator[str]:
+        yield "half"
+        raise ZeroDivisionError
+
+    screen = Screen()
+    app = made(screen, streamed, {"words": failing})
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: any(not message.live for message in screen.shown.values()) and not app.writing)
+
+    (text,) = screen.texts()
+    assert text.startswith("half\n\nSomething went wrong on my side (error ")
+
+
+async def test_a_run_that_cannot_be_started_says_why_in_its_card(made: Callable[..., App]) -> None:
+    from pipeline.taxonomy import Entry
+
+    seen: list[Effect] = []
+
+    def core(event: Event, known: Known) -> list[Effect]:
+        if isinstance(event.act, Said):
+            return [Start("k7.1", "contribution", {"entry": Entry("leaf", "a", "nul \0", (), ())})]
+        return [Answer(text=f"{event.act.state} {event.act.facts.get('cause', '')}")]  # type: ignore[union-attr]
+
+    screen = Screen()
+    app = made(screen, core)
+    async with running(app):
+        await app.hear(said(1))
+        await screen.until(lambda: any("failed" in text for text in screen.texts()))
+
+    assert "task_description" in screen.texts()[-1] and seen == []
