@@ -1,0 +1,113 @@
+"""`labbot`: the front ends. The only place where the real parts are built."""
+
+import argparse
+import asyncio
+import logging
+import logging.handlers
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot import settings as settings_module
+from bot import transcript
+from bot.settings import Settings
+from pipeline import embedded
+from pipeline.errors import Invalid, LabError
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run a front end. 0: it ended as asked; 1: something failed, said in a sentence; 2: wrong usage or configuration."""
+    given = _parser().parse_args(words)
+    try:
+        settings = settings_module.load(os.environ)
+        if given.command == "play":
+            from bot.play import play_files
+
+            return asyncio.run(play_files(settings, given.files))
+        return _terminal(settings, plain=given.plain or not sys.stdin.isatty(), name=given.name)
+    except Invalid as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="labbot", description="Draft a contribution in a conversation.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    terminal = commands.add_parser("terminal", help="talk here, in this terminal")
+    terminal.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
+    terminal.add_argument("--as", dest="name", default="", metavar="NAME", help="who you are (default: your user name)")
+    play = commands.add_parser(
+        "play",
+        help="play transcripts against a labbot of their own and say where they differ",
+        description=transcript.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    play.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    return parser
+
+
+def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
+    from bot.house import built
+    from bot.platforms.terminal.run import run
+
+    for remark in remarks(settings.data, os.uname().release):
+        print(remark, file=sys.stderr)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _log_to(settings.data / "log")
+
+    async def serve(url: str) -> int:
+        async with built(settings, url, time.time) as house:
+            return await run(house, plain=plain, name=name)
+
+    with redis_of(settings) as url:
+        return asyncio.run(serve(url))
+
+
+@contextmanager
+def redis_of(settings: Settings) -> Iterator[str]:
+    """The URL of the Redis to use: the operator's, with a word on what it would lose, or labbot's own."""
+    if not settings.redis_url:
+        with embedded.lent(settings.data / "redis") as url:
+            yield url
+        return
+    kept = embedded.durability_at(settings.redis_url)
+    if sentence := LOSSES.get(kept):
+        print(f"{settings_module.masked(settings.redis_url)}: {sentence}", file=sys.stderr)
+    yield settings.redis_url
+
+
+LOSSES = {
+    "second": "a power cut would lose up to a second of what people typed (appendfsync everysec).",
+    "snapshot": "a power cut would lose everything since its last snapshot (appendonly no).",
+    "all": "a power cut or a restart would lose everything (neither appendonly nor save).",
+    "unknown": "it does not tell how durable it is (CONFIG is refused); a power cut may lose what people typed.",
+}
+
+
+def remarks(data: Path, kernel: str) -> list[str]:
+    """What somebody should know about where the data lies; `kernel` is the system's own name of its release."""
+    if data.parts[:2] == ("/", "mnt") and "microsoft" in kernel.lower():
+        return [f"{data} is a Windows drive: Redis is slow and unsafe there. Set LABBOT_DATA to a folder of your home."]
+    return []
+
+
+def _log_to(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.raiseExceptions = False  # a disk without room for the log must not write over the conversation
+    handler = logging.handlers.RotatingFileHandler(folder / "labbot.log", maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The parts of one labbot process, put together: memory, store, runs, taxonomy. Only `bot.__main__` and tests call it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.app import App, Stream, Voice
+from bot.look import Looker
+from bot.settings import Settings
+from bot.store import Store
+from pipeline import demo
+from pipeline.memory import Memory, connect
+from pipeline.runs import Runs
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What platforms are built from. `app` makes the shell of one platform around its voice."""
+
+    settings: Settings
+    memory: Memory
+    store: Store
+    runs: Runs
+    look: Looker
+
+    def app(self, platform: str, voice: Voice, streams: dict[str, Stream] | None = None) -> App:
+        return App(
+            self.store,
+            voice,
+            platform=platform,
+            tables=self.settings.words,
+            roles=self.settings.roles,
+            look=self.look,
+            runs=self.runs,
+            streams=streams,
+        )
+
+
+@asynccontextmanager
+async def built(settings: Settings, redis_url: str, clock: Callable[[], float], lease_s: float = 3.0) -> AsyncIterator[House]:
+    """Everything but the platform; the connection is closed at the end."""
+    memory = connect(redis_url)
+    checkout = taxonomy(settings)
+    propose = {
+        "path": str(checkout),
+        "branch": settings.bot.taxonomy.branch,
+        "template": str(settings.home / "configs" / "pull.md"),
+    }
+    runs = Runs(memory, settings.data / "runs", {"propose": propose}, timeout_s=settings.bot.runs.timeout_s, clock=clock)
+    try:
+        yield House(settings, memory, Store(memory, settings.retention, lease_s), runs, Looker(checkout))
+    finally:
+        await memory.close()
+
+
+def taxonomy(settings: Settings) -> Path:
+    """The operator's checkout, or the demo, made if it is not there yet."""
+    if settings.bot.taxonomy.path:
+        return Path(settings.bot.taxonomy.path).expanduser().absolute()
+    folder = settings.data / "taxonomy"
+    demo.make(folder, settings.home / "configs" / "demo")
+    return folder

@@ -1,0 +1,231 @@
+"""How the terminal hears: a line, a key or a dialog becomes an act, and the act an event that cannot get lost.
+
+The ear writes each event into a journal of its own before it hands it to the shell, and takes it out once the inbox has
+it: while Redis is away the journal holds what was typed, and the next process on the same data folder hands it in.
+"""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bot.app import RETRY_S, App
+from bot.core.talk import Act, Answer, Button, Card, Command, Event, Press, Said
+from bot.pack import pack, unpack
+from bot.rows import Message
+from pipeline.errors import Temporary
+
+_ACT = re.compile(r"\[(?P<verb>press|fill|file)\]\s*(?P<rest>.*)", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Values of an open dialog by field name or label."""
+
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    path: str
+
+
+Typed = Command | Said | Pressed | Filled | Uploaded
+
+
+def read(line: str) -> Typed:
+    """Read a typed line: "/name rest", "[press] Label", "[fill] field=text | field=text", "[file] path", else text.
+
+    In a filled value "\\n" is a new line and "\\|" a bar.
+    """
+    if act := _ACT.fullmatch(line.strip()):
+        rest = act["rest"].strip()
+        match act["verb"]:
+            case "press":
+                return Pressed(rest)
+            case "fill":
+                return Filled(_values(rest))
+            case _:
+                return Uploaded(rest)
+    if re.match(r"/[a-z]", line):
+        name, _, text = line[1:].partition(" ")
+        return Command(name.strip(), text.strip())
+    return Said(line)
+
+
+def _values(text: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in re.split(r"(?<!\\)\|", text))
+    plain = {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
+    return {name: value.replace("\\|", "|").replace("\\n", "\n") for name, value in plain.items()}
+
+
+def buttons_of(message: Message) -> tuple[Button, ...]:
+    """Every button of a message, those of its choice too."""
+    match message.body:
+        case Card(_, _, buttons, choice):
+            return (*buttons, *(choice.options if choice else ()))
+        case Answer():
+            return message.body.buttons
+        case _:
+            return ()
+
+
+def token_of(label: str, talk: Sequence[Message]) -> str:
+    """The token of the button that people call by `label`, the newest first; "" if there is none.
+
+    The label may be given in brackets, in any case, or by an unambiguous beginning.
+    """
+    wanted = label.strip().strip("[]").casefold()
+    shown = [button for message in sorted(talk, key=_newest, reverse=True) for button in buttons_of(message)]
+    exact = [button.token for button in shown if button.label.casefold() == wanted]
+    begun = {button.token for button in shown if wanted and button.label.casefold().startswith(wanted)}
+    return exact[0] if exact else begun.pop() if len(begun) == 1 else ""
+
+
+def _newest(message: Message) -> tuple[bool, int]:
+    return (not message.slot, message.number)  # what was just said goes before cards that stay
+
+
+def press(label: str, talk: Sequence[Message]) -> Press | None:
+    token = token_of(label, talk)
+    return Press(token) if token else None
+
+
+class Journal:
+    """Events that were typed and are not in the inbox yet: a line each, on disk before anything else happens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"unheard-{os.getpid()}.jsonl"
+        self._waiting: dict[str, str] = {}
+
+    def add(self, event: Event) -> None:
+        """Keep an event. Raises OSError where the disk is full: the caller still has the text."""
+        self._waiting[event.id] = pack(event)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(self._waiting[event.id] + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def take_out(self, event: Event) -> None:
+        """The inbox has it. The file goes when nothing waits: a crash before that hands events in twice, to no effect."""
+        self._waiting.pop(event.id, None)
+        if not self._waiting:
+            self.path.unlink(missing_ok=True)
+
+    def take_over(self) -> list[Event]:
+        """What processes that are gone had written down, oldest first, kept here from now on.
+
+        A torn last line is left: its text was never promised to anybody.
+        """
+        found = []
+        for path in sorted(self.folder.glob("unheard-*.jsonl")):
+            if path == self.path or _alive(path):
+                continue
+            for line in path.read_text(encoding="utf-8").split("\n"):
+                try:
+                    event = unpack(line, Event)
+                except (json.JSONDecodeError, TypeError, KeyError):
+                    continue
+                self.add(event)
+                found.append(event)
+            path.unlink()
+        return found
+
+
+def _alive(path: Path) -> bool:
+    try:
+        os.kill(int(path.stem.removeprefix("unheard-")), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Ear:
+    """One person at one terminal. `away` is told once what keeps what was typed waiting ("redis", "disk"), "" at its end."""
+
+    def __init__(
+        self,
+        app: App,
+        journal: Journal,
+        *,
+        person: str,
+        roles: tuple[str, ...],
+        locale: str,
+        away: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.app, self.journal = app, journal
+        self.person, self.roles, self.locale = person, roles, locale
+        self.away, self.clock = away, clock
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._session, self._count = secrets.token_hex(4), 0
+
+    def mine(self, event: str) -> bool:
+        """Whether an event of that id was typed here."""
+        return event.startswith(f"{self._session}-")
+
+    async def send(self, act: Act, place: str) -> None:
+        """Take an act in: on disk when this returns, heard as soon as the memory is there."""
+        self._count += 1
+        name = f"{self._session}-{self._count}"
+        event = Event(name, self.clock(), self.person, place, act, locale=self.locale, roles=self.roles)
+        try:
+            self.journal.add(event)
+        except OSError:
+            self.away("disk")
+        self._queue.put_nowait(event)
+
+    async def run(self) -> None:
+        """Hand in what is typed, in order, waiting as long as it takes; first what earlier processes left."""
+        for event in self.journal.take_over():
+            self._queue.put_nowait(event)
+        while True:
+            event = await self._queue.get()
+            await self._insist(event)
+            self.journal.take_out(event)
+            self._queue.task_done()
+
+    async def _named(self, event: Event) -> Event:
+        """Put ids of ours where a command names people as "@bob"; somebody who never came gets one too."""
+        if not isinstance(event.act, Command) or "@" not in event.act.text:
+            return event
+        words = [
+            f"<@{await self.app.store.person(event.platform, event.platform, word[1:], word[1:])}>" if word[:1] == "@" else word
+            for word in event.act.text.split()
+        ]
+        return replace(event, act=replace(event.act, text=" ".join(words)))
+
+    async def idle(self) -> None:
+        """Return when everything that was typed is heard and answered."""
+        await self._queue.join()
+        await self.app.idle()
+
+    async def _insist(self, event: Event) -> None:
+        waits = iter(RETRY_S)
+        waited = False
+        while True:
+            try:
+                await self.app.hear(await self._named(event))
+            except Temporary:
+                if not waited:
+                    self.away("redis")
+                waited = True
+                await asyncio.sleep(next(waits, RETRY_S[-1]))
+            else:
+                if waited:
+                    self.away("")
+                return

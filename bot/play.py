@@ -1,0 +1,257 @@
+"""Plays transcripts against a labbot of their own: a real Redis, a demo taxonomy and the terminal platform, in one process.
+
+Time is the transcript's: it begins on 5 January 2026 and moves a second an act, and by `# clock`.
+"""
+
+import asyncio
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bot import settings as settings_module
+from bot.app import App
+from bot.core.talk import Answer, Opened, direct
+from bot.core.words import pick
+from bot.house import House, built
+from bot.platforms.terminal.hear import Ear, Journal
+from bot.platforms.terminal.plain import Plain, lines_of
+from bot.platforms.terminal.run import PLATFORM, WORKSPACE
+from bot.platforms.terminal.say import Desk
+from bot.rows import Message
+from bot.settings import Settings
+from bot.transcript import Bindings, Directs, Does, Expects, Line, parse, seconds
+from pipeline.carrier import carry
+from pipeline.embedded import Server
+from pipeline.errors import Invalid, Problem
+
+BEGIN = 1767607200.0  # 2026-01-05 10:00:00 UTC
+PATIENCE_S = 20.0  # how long a line of the bot's may take to come, in real time
+
+
+class Hall:
+    """The voice of a terminal with several people: everybody's desk hears everything, and what is said is kept."""
+
+    def __init__(self) -> None:
+        self.desks: list[Desk] = []
+        self.said: list[Message] = []
+        self.more = asyncio.Event()
+
+    async def post(self, message: Message) -> str:
+        self.said.append(message)
+        self.more.set()
+        for desk in self.desks:
+            await desk.post(message)
+        return message.key
+
+    async def edit(self, address: str, message: Message) -> None:
+        await self.post(message)
+
+    async def find(self, message: Message) -> str:
+        return message.key
+
+    async def ask(self, message: Message) -> None:
+        await self.post(message)
+
+
+class Player:
+    """One transcript on one labbot. `differences` says what did not come as written, `protocol` what was done and said."""
+
+    def __init__(self, settings: Settings, server: Server, name: str) -> None:
+        self.settings, self.server, self.name = settings, server, name
+        self.now = BEGIN
+        self.differences: list[str] = []
+        self.protocol: list[str] = []
+        self.people: dict[str, Plain] = {}
+        self.house: House
+        self._hall = Hall()
+        self._bindings = Bindings()
+        self._about: dict[str, dict[str, str]] = {}
+        self._overrides: dict[str, str] = {}
+        self._last = ""
+        self._heard = 0
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def play(self, lines: Sequence[Line]) -> None:
+        """Play every line, up to the first that the bot does not say."""
+        await self._begin()
+        try:
+            for line in lines:
+                match line:
+                    case Does():
+                        await self._does(line)
+                    case Expects():
+                        await self._expects(line)
+                    case Directs():
+                        await self._directs(line)
+                if self.differences:
+                    return
+        finally:
+            await self._end()
+
+    # --- people
+
+    async def _does(self, line: Does) -> None:
+        plain = await self._person(line.who)
+        self.now += 1
+        self._last, self._heard = line.who, len(self._hall.said)
+        if line.place == "home":
+            plain.place = direct(PLATFORM, plain.desk.person)
+        typed = self._bindings.filled(line.line)
+        self.protocol.append(f"{line.who}> {typed}")
+        await plain.take(typed)
+        if self.server.process:
+            await plain.ear.idle()
+
+    async def _person(self, name: str) -> Plain:
+        if name not in self.people:
+            ident = await self.house.store.person(PLATFORM, WORKSPACE, name, name)
+            self.people[name] = self._sit(name, ident, direct(PLATFORM, ident))
+        return self.people[name]
+
+    def _sit(self, name: str, ident: str, place: str) -> Plain:
+        about = self._about.get(name, {})
+        locale = about.get("locale", self.settings.bot.words.locale)
+        words = pick(self.settings.words, locale)
+        desk = Desk(self.house.store, ident)
+        roles = tuple(dict.fromkeys(("everyone", about.get("role", "everyone"))))
+
+        def away(what: str) -> None:
+            write(words(f"away.{what or 'back'}"))
+
+        def write(text: str) -> None:
+            self._hall.said.append(_remark(text, ident))
+            self._hall.more.set()
+
+        journal = Journal(self.settings.data / "terminal" / name)
+        ear = Ear(self._app, journal, person=ident, roles=roles, locale=locale, away=away, clock=lambda: self.now)
+        self._hall.desks.append(desk)
+        self._tasks.append(asyncio.create_task(ear.run()))
+        return Plain(desk, ear, words, write, ear.idle, place)
+
+    # --- the bot
+
+    async def _expects(self, line: Expects) -> None:
+        """Find the line among what was said since the last act, waiting a while for it."""
+        who = line.to or self._last
+        if not await self._comes(line, who):
+            told = [self._text(message) for message in self._hall.said[self._heard :] if self._to(message, line, who)]
+            said = "\n".join(f"    {text}" for text in told) or "    nothing more"
+            self.differences.append(f"{self.name}:{line.number}: bot: {self._bindings.filled(line.text)}\n  it said:\n{said}")
+
+    async def _comes(self, line: Expects, who: str) -> bool:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE_S
+        while True:
+            self._hall.more.clear()
+            for index in range(self._heard, len(self._hall.said)):
+                message = self._hall.said[index]
+                if self._to(message, line, who) and self._bindings.match(line.text, self._text(message)):
+                    self._heard = index + 1
+                    self.protocol.append(f"bot: {self._text(message)}")
+                    return True
+            try:
+                async with asyncio.timeout_at(until if await self._goes_on() else loop.time() + 0.2):
+                    await self._hall.more.wait()
+            except TimeoutError:
+                return False
+
+    async def _goes_on(self) -> bool:
+        """Whether something is still under way that may say more."""
+        return not self.server.process or bool(await self.house.store.watched(PLATFORM))
+
+    def _to(self, message: Message, line: Expects, who: str) -> bool:
+        person = self.people[who].desk.person
+        return message.to in ("", person) and (not line.to or message.place.startswith(direct(PLATFORM, person)))
+
+    def _text(self, message: Message) -> str:
+        return " ".join(line.removeprefix("┃ ") for line in lines_of(message)).strip()
+
+    # --- the house
+
+    async def _directs(self, line: Directs) -> None:
+        match line.name:
+            case "person":
+                name, *facts = line.rest.split()
+                self._about[name] = dict(fact.partition("=")[::2] for fact in facts)
+            case "clock":
+                self.now += seconds(line.rest)
+            case "down" | "up" if line.rest == "redis":
+                await asyncio.to_thread(self.server.up if line.name == "up" else self.server.down)
+                if line.name == "up":
+                    for plain in self.people.values():
+                        await plain.ear.idle()
+            case "set":
+                key, _, value = line.rest.partition("=")
+                self._overrides[key.strip()] = value.strip()
+                await self._again(gently=True)
+            case "restart" | "crash":
+                await self._again(gently=line.name == "restart")
+            case _:
+                raise Invalid(
+                    Problem("transcript.directive", f"no directive: {line.name} {line.rest}", f"{self.name}:{line.number}")
+                )
+
+    async def _begin(self) -> None:
+        self.server.up()
+        loaded = settings_module.reloaded(self.settings, self._overrides)
+        self.house = await self._stack.enter_async_context(built(loaded, self.server.url, lambda: self.now, lease_s=0.2))
+        self._app: App = self.house.app(PLATFORM, self._hall)
+        ready = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._app.run(ready)), asyncio.create_task(carry(self.house.runs))]
+        await ready.wait()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _again(self, *, gently: bool) -> None:
+        """End the process that the app stands for, in order or at once, and begin another with the same people."""
+        if gently:
+            for plain in self.people.values():
+                await plain.ear.idle()
+        places = {name: (plain.desk.person, plain.place) for name, plain in self.people.items()}
+        await self._end()
+        self._stack, self._hall.desks = AsyncExitStack(), []
+        await self._begin()
+        self.people = {name: self._sit(name, ident, place) for name, (ident, place) in places.items()}
+        for name in self.people:
+            await self.people[name].ear.send(Opened(), direct(PLATFORM, self.people[name].desk.person))
+            await self.people[name].ear.idle()
+
+
+def _remark(text: str, to: str) -> Message:
+    """What a front end says of itself, as if it were a message."""
+    return Message(f"remark-{id(text)}", "", 0, 0.0, "", Answer(text=text or " "), to=to)
+
+
+async def play_file(settings: Settings, path: Path, server: Server) -> Player:
+    """Play one transcript on an empty labbot; its data goes into a temporary folder."""
+    lines = parse(await asyncio.to_thread(path.read_text, encoding="utf-8"), path.name)
+    with tempfile.TemporaryDirectory(prefix="labbot-play-") as folder:
+        player = Player(dataclasses.replace(settings, data=Path(folder)), server, path.name)
+        await player.play(lines)
+        return player
+
+
+async def play_files(settings: Settings, paths: Iterable[Path]) -> int:
+    """Play transcripts and say how it went. 0: everything came as written; 1: something did not."""
+    failed = 0
+    for path in paths:
+        with tempfile.TemporaryDirectory(prefix="labbot-redis-") as folder:
+            server = Server(Path(folder))
+            try:
+                player = await play_file(settings, path, server)
+            finally:
+                server.down()
+        failed += bool(player.differences)
+        sys.stdout.write("\n".join([f"{'✘' if player.differences else '✔'} {path}", *player.differences]) + "\n")
+    return 1 if failed else 0
