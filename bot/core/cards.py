@@ -80,20 +80,18 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
     """The one card of a draft: what is done, what is missing and why, and the buttons."""
     words = known.words
     the_form = FORMS[record.form]
-    blocks: list[Block] = [_steps(record, words)]
-    if listed := _examples(record, words):
-        blocks.append(Text("\n".join(listed)))
-    if path := record.answers.get("place.path"):
-        blocks.append(Text(words("draft.place", path=quoted(path))))
     complete = not form.stands(the_form, record.answers)
-    wrong = _wrongs(record, words)
-    if complete:
-        wrong += [say_problem(words, problem) for problem in finding.problems]
-    if wrong:
+    blocks: list[Block] = [_steps(record, words)]
+    # What is wrong, or that nothing is, comes first: of a long card a small screen shows the beginning.
+    if wrong := _wrongs(record, words) + [say_problem(words, problem) for problem in finding.problems if complete]:
         blocks.append(Text("\n".join(wrong)))
     elif complete:
         state = "submitted" if record.state == "submitted" else "taken" if finding.taken else "complete"
         blocks.append(Text(words(f"draft.{state}")))
+    if listed := _examples(record, words):
+        blocks.append(Text("\n".join(listed)))
+    if path := record.answers.get("place.path"):
+        blocks.append(Text(words("draft.place", path=quoted(path))))
     title = clip(words("draft.title", name=name_of(record, words), id=record.id), TITLE)
     return Card(title, tuple(blocks), _buttons(record, words, complete), _changes(record, words))
 
