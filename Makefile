@@ -39,6 +39,7 @@ faults: .venv/dev
 bench: .venv/dev
 	$(PY) -m tests.bench.shape
 	$(PY) -m tests.bench.shell
+	$(PY) -m tests.bench.check
 	$(PY) -m tests.bench.screen
 
 clean:

@@ -4,12 +4,14 @@ import asyncio
 import time
 from pathlib import Path
 
-from bot.core.contribute import entry
+from bot.core.contribute import FORMS, entry
+from bot.core.form import stands
 from bot.core.known import Finding
 from bot.core.records import Draft
 from bot.core.talk import Look
 from pipeline import qna
-from pipeline.errors import Invalid
+from pipeline.check import MODES, check_text
+from pipeline.errors import Invalid, Problem
 from pipeline.taxonomy import Tree, read_tree, suggest
 
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
@@ -42,6 +44,15 @@ class Looker:
         places = suggest(text, tree)
         taken = made.leaf in tree.leaves
         try:
-            return Finding(qna.write(made), (), places, taken)
+            text = qna.write(made)
         except Invalid as error:
             return Finding("", error.problems, places, taken)
+        whole = stands(FORMS[draft.form], draft.answers) is None
+        return Finding(text, await asyncio.to_thread(refusals, text, made.leaf) if whole else (), places, taken)
+
+
+def refusals(text: str, leaf: str) -> tuple[Problem, ...]:
+    """Why the taxonomy's CI or ilab would refuse a file: nothing, if its writer does what it should."""
+    path = Path(leaf) / "qna.yaml"
+    found = [one for mode in MODES for one in check_text(text, path, mode) if one.level == "error"]
+    return tuple(dict.fromkeys(Problem(one.code, one.message, f"qna.yaml:{one.line}", one.fix) for one in found))

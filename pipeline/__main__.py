@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import recipe
 from pipeline.errors import Failed, LabError
 from pipeline.stage import Job, perform
 
@@ -17,12 +16,22 @@ def main(words: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="carry a run: a JSON line a step; finished stages are skipped")
     run.add_argument("folder", type=Path, help="the run's folder, with its run.json")
+    check = commands.add_parser("check", help="say what upstream's checks would say of files and trees, all at once, in words")
+    check.add_argument("--mode", choices=("ci", "ilab"), default="ci", help="as a pull request's check, or as ilab: strict")
+    check.add_argument("--format", choices=("text", "json", "github"), default="text", help="github: for a workflow's log")
+    check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a qna.yaml, or a folder of entries")
     given = parser.parse_args(words)
+    if given.command == "check":
+        from pipeline.checking import run as run_check  # its libraries take 0.1 s, which a run need not wait for
+
+        return run_check(given.paths, given.mode, given.format, print)
     return run_folder(given.folder)
 
 
 def run_folder(folder: Path) -> int:
     """Perform the stages of a run in order. 0: done; 1: refused or failed, with the cause as the last line's fact."""
+    from pipeline import recipe
+
     try:
         name, until, inputs, settings = _read(folder)
         for stage in recipe.stages(name, until):

@@ -269,6 +269,7 @@ def before_submit(record: Draft, known: Known, finding: Finding) -> Card:
     steps = Steps(
         (
             (words("submit.examples", count=count), "done"),
+            (words("submit.checks"), "done"),  # a draft that a check refuses does not come this far
             (words("submit.attribution"), "done"),
             (words("submit.place"), "wrong" if finding.taken and not record.replaces else "done"),
         )
