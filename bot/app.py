@@ -194,7 +194,6 @@ class App:
             names=read.names,
             used=read.used,
             roles=self.roles,
-            tree=await self.look.tree(),
         )
 
     async def _effects(self, event: Event, known: Known) -> list[Effect]:

@@ -57,13 +57,12 @@ class Hall:
 
 
 class Player:
-    """One transcript on one labbot. `differences` says what did not come as written, `protocol` what was done and said."""
+    """One transcript on one labbot. `differences` says what did not come as written."""
 
     def __init__(self, settings: Settings, server: Server, name: str) -> None:
         self.settings, self.server, self.name = settings, server, name
         self.now = BEGIN
         self.differences: list[str] = []
-        self.protocol: list[str] = []
         self.people: dict[str, Plain] = {}
         self.house: House
         self._hall = Hall()
@@ -101,7 +100,6 @@ class Player:
         if line.place == "home":
             plain.place = direct(PLATFORM, plain.desk.person)
         typed = self._bindings.filled(line.line)
-        self.protocol.append(f"{line.who}> {typed}")
         await plain.take(typed)
         if self.server.process:
             await plain.ear.idle()
@@ -137,6 +135,7 @@ class Player:
     async def _expects(self, line: Expects) -> None:
         """Find the line among what was said since the last act, waiting a while for it."""
         who = line.to or self._last
+        await self._person(who)  # somebody may be spoken to before they come
         if not await self._comes(line, who):
             told = [self._text(message) for message in self._hall.said[self._heard :] if self._to(message, line, who)]
             said = "\n".join(f"    {text}" for text in told) or "    nothing more"
@@ -151,7 +150,6 @@ class Player:
                 message = self._hall.said[index]
                 if self._to(message, line, who) and self._bindings.match(line.text, self._text(message)):
                     self._heard = index + 1
-                    self.protocol.append(f"bot: {self._text(message)}")
                     return True
             try:
                 async with asyncio.timeout_at(until if await self._goes_on() else loop.time() + 0.2):

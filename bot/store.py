@@ -356,6 +356,12 @@ class Store:
         rows = await self._get([f"bot:place:{name}" for name in names], Conversation)
         return [row or Conversation(name) for name, row in zip(names, rows, strict=True)]
 
+    async def drafts(self, person: str) -> tuple[Draft, ...]:
+        """What somebody writes and has not discarded, oldest first."""
+        ids = [row.decode() for row in await self.memory.do("ZRANGE", f"bot:drafts:{person}", 0, -1)]
+        found = await self._get([f"bot:draft:{name}" for name in ids], Draft)
+        return tuple(one for one in found if one and one.state != "discarded")
+
     async def draft(self, name: str) -> Draft | None:
         return (await self._get([f"bot:draft:{name}"], Draft))[0]
 

@@ -122,17 +122,14 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
         found = [draft.id for draft in known.drafts if draft.id.startswith(prefix)]
     elif name in ("edit", "delete", "move") and known.draft:
         found = [what for what in _targets(known.draft, name) if what.startswith(prefix)]
-    elif name == "invite":
-        found = [person for person, called in known.names.items() if called.startswith(prefix.removeprefix("@"))]
     else:
         found = []
     return found[:COMPLETIONS]
 
 
 def _paths(known: Known, prefix: str) -> list[str]:
-    """Folders one level below what is typed, as people name them: without the root."""
-    finding = known.finding()
-    names = [path.partition("/")[2] for path in (*(finding.places if finding else ()), *known.tree.folders)]
+    """Folders of the level that is being typed and of the next, as people name them: without the root."""
+    names = [path.partition("/")[2] for path in known.tree.folders]
     depth = prefix.count("/")
     return list(dict.fromkeys(name for name in names if name and name.startswith(prefix) and name.count("/") <= depth + 1))
 

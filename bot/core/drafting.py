@@ -208,8 +208,6 @@ def clean(event: Event, known: Known, draft: Draft, key: str) -> list[Effect]:
 
 
 def drop(event: Event, known: Known, draft: Draft, part: int) -> list[Effect]:
-    if part not in form.parts(EXAMPLES, draft.answers):
-        return settle(event, known, draft, lead=known.words("example.gone"))
     number = form.place_of(EXAMPLES, draft.answers, part)
     changed = draft.with_answers(form.without_part(EXAMPLES, part, draft.answers))
     return settle(event, known, changed, lead=known.words("example.dropped", number=number))

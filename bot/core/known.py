@@ -23,7 +23,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that `decide` may use besides the event. `used` holds times (seconds) of acts within the longest quota."""
+    """All that `decide` may use besides the event; `tree` is for completion.
+
+    `used` holds times (seconds) of acts within the longest quota.
+    """
 
     person: Person
     conversation: Conversation

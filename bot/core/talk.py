@@ -15,10 +15,9 @@ from typing import Literal
 from bot.core.records import Saved
 
 TOKEN = 100  # Discord: custom_id; Slack allows 255
-LABEL = 75  # Slack: button text; Discord allows 80
+LABEL = 75  # Slack: button and option text; Discord allows 80
 BUTTONS = 20  # Discord: 5 rows of 5, one row kept for a choice
 OPTIONS = 25  # Discord: options of a select
-OPTION = 75  # Slack: option text
 TITLE = 150  # Slack: header block
 BLOCKS = 12  # Discord: 40 components in all, rows and texts counted
 TEXT = 3000  # Slack: section text

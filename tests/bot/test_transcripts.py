@@ -48,6 +48,18 @@ async def test_a_line_that_the_bot_does_not_say_is_a_difference_with_its_number(
     ]
 
 
+async def test_somebody_can_be_spoken_to_before_they_come(
+    tmp_path: Path, settings: Settings, server: Server, memory: Memory
+) -> None:
+    path = tmp_path / "invited.txt"
+    path.write_text(
+        "alice> /skill\nalice> Greet people\nalice> /invite @eve\nbot@eve: alice invites you ...\n", encoding="utf-8"
+    )
+    player = await play_file(settings, path, server)
+
+    assert player.differences == []
+
+
 def test_every_form_of_a_line_is_read() -> None:
     text = """# A remark
 # person bob role=triager

@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -73,6 +72,12 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     ]
     await ear.send(Opened(), seat.home)
     front = asyncio.create_task(_plain(house, app, seat, notices) if plain else _screen(house, seat, notices))
+    await _until_over(front, tasks, ear)
+    return 0
+
+
+async def _until_over(front: "asyncio.Task[None]", tasks: "list[asyncio.Task[None]]", ear: Ear) -> None:
+    """Wait until the person leaves, or a part breaks; end everything, and raise what broke."""
     done, _ = await asyncio.wait([front, *tasks], return_when=asyncio.FIRST_COMPLETED)
     if front in done:
         with suppress(TimeoutError):  # what was typed last may still be on its way; it is on disk
@@ -80,11 +85,9 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
                 await ear.idle()
     for task in (front, *tasks):
         task.cancel()
-    ended = await asyncio.gather(front, *tasks, return_exceptions=True)
-    for error in ended:
+    for error in await asyncio.gather(front, *tasks, return_exceptions=True):
         if isinstance(error, Exception):
             raise error
-    return 0
 
 
 async def _plain(house: House, app: App, seat: Seat, notices: list[Callable[[str], None]]) -> None:
@@ -153,9 +156,6 @@ async def _screen(house: House, seat: Seat, notices: list[Callable[[str], None]]
         mine=seat.ear.mine,
     )
     notices.append(screen.notice)
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(sign, screen.exit)
     await screen.run_async()
 
 
@@ -173,7 +173,8 @@ async def completions(house: House, seat: Seat, place: str, typed: str) -> list[
 async def _known(house: House, seat: Seat, place: str) -> Known:
     conversation = await house.store.conversation(place)
     draft = await house.store.draft(conversation.draft) if conversation.draft else None
-    return Known(Person(seat.person, ""), conversation, seat.words, draft, tree=await house.look.tree())
+    drafts, tree = await house.store.drafts(seat.person), await house.look.tree()
+    return Known(Person(seat.person, ""), conversation, seat.words, draft, drafts, tree=tree)
 
 
 async def _hear_others(house: House, desk: Desk) -> None:

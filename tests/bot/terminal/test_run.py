@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from tests.conftest import HOME, git
+from tests.pipeline import oracle
 
 ENOUGH_S = 60
 
@@ -52,25 +53,14 @@ def gone(data: Path) -> bool:
 
 
 def test_a_transcript_through_a_pipe_ends_in_a_commit_that_upstream_accepts_in_both_modes(data: Path, tmp_path: Path) -> None:
-    from instructlab.schema.taxonomy import TaxonomyParser
-
     done = labbot(data, "terminal", "--plain", "--as", "alice", text=(HOME / "tests" / "transcripts" / "skill.txt").read_text())
     branch = re.search(r"On branch (labbot/orders-\w+), commit (\w+)", done.stdout)
     assert branch, done.stdout + done.stderr
     leaf = "compositional_skills/technology/tickets/orders"
     copy = tmp_path / "copy"
     git(tmp_path, "clone", "-q", "-b", branch[1], str(data / "taxonomy"), str(copy))
-    path = os.environ["PATH"]
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{path}"  # the parser starts yamllint
-    try:
-        verdicts = [
-            TaxonomyParser(**mode).parse(copy / leaf / "qna.yaml")
-            for mode in ({}, {"schema_version": 0, "yamllint_strict": True})
-        ]
-    finally:
-        os.environ["PATH"] = path
 
-    assert [(verdict.errors, verdict.warnings) for verdict in verdicts] == [(0, 0), (0, 0)]
+    assert oracle.ask(copy / leaf / "qna.yaml") == {"ci": [0, 0], "ilab": [0, 0]}
     assert (copy / leaf / "attribution.txt").read_text().startswith("Title of work: Turn a short order into a ticket")
     assert (
         git(copy, "log", "-1", "--format=%(trailers:key=Signed-off-by)") == "Signed-off-by: Alice Example <alice@example.org>"
