@@ -136,16 +136,35 @@ def _locked(file: IO[str]) -> bool:
 
 
 def _start_keeper(folder: Path) -> None:
+    """Have a keeper started by a process that is gone when this returns: a keeper is nobody's child and outlives us all."""
     with (folder / "redis.log").open("ab") as log:
-        keeper = subprocess.Popen(
+        launcher = subprocess.run(
             [sys.executable, "-m", "pipeline.embedded", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             cwd=Path(__file__).parent.parent,
+            check=False,
         )
-    wait_for(folder, keeper)
+    if launcher.returncode:
+        raise Failed(f"Redis did not start; {folder / 'redis.log'} says why")
+
+
+def launch(folder: Path) -> int:
+    """Start a keeper and return when its server answers: 0, or 1 if it ended badly or takes too long."""
+    keeper = os.fork()
+    if keeper == 0:
+        return keep(folder)
+    until = time.monotonic() + START_S
+    ended = 0
+    while time.monotonic() < until and not _answers(_socket(folder)):
+        if not ended:  # one that finds another keeper ends well, and the other one's server will answer
+            ended, status = os.waitpid(keeper, os.WNOHANG)
+            if ended and status:
+                return 1
+        time.sleep(0.005)
+    return int(not _answers(_socket(folder)))
 
 
 def wait_for(folder: Path, process: "subprocess.Popen[bytes]") -> None:
@@ -154,7 +173,7 @@ def wait_for(folder: Path, process: "subprocess.Popen[bytes]") -> None:
     while time.monotonic() < until:
         if _answers(_socket(folder)):
             return
-        if process.poll():  # a keeper that finds another one ends well, and the other one's server will answer
+        if process.poll() is not None:
             break
         time.sleep(0.005)
     raise Failed(f"Redis did not start; {folder / 'redis.log'} says why")
@@ -238,4 +257,4 @@ class Server:
 
 
 if __name__ == "__main__":
-    sys.exit(keep(Path(sys.argv[1])))
+    sys.exit(launch(Path(sys.argv[1])))

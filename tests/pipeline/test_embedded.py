@@ -21,8 +21,6 @@ from pipeline import embedded
 from pipeline.errors import Failed, Invalid, Temporary
 from tests.conftest import HOME
 
-# The keeper outlives whoever started it: that is its purpose, and Popen's warning about it.
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 BOUND_S = 20.0
 USER = """
 import sys
@@ -56,14 +54,19 @@ def server_of(url: str) -> tuple[str, int]:
     return found["run_id"], found["process_id"]
 
 
-def idle(folder: Path) -> bool:
-    """Whether neither a keeper nor a server of the folder is there."""
+def unkept(folder: Path) -> bool:
+    """Whether no keeper of the folder is there: its lock goes last, after all else that a killed process had."""
     with (folder / "keeper.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-    return not (folder / "redis.sock").exists()
+    return True
+
+
+def idle(folder: Path) -> bool:
+    """Whether neither a keeper nor a server of the folder is there."""
+    return unkept(folder) and not (folder / "redis.sock").exists()
 
 
 def keeper_of(folder: Path) -> int:
@@ -234,10 +237,8 @@ def test_who_comes_while_a_killed_server_is_started_again_waits_for_it(folder: P
 def test_a_keeper_that_was_killed_has_a_successor_that_does_the_same(folder: Path) -> None:
     with embedded.lent(folder) as url:
         server = server_of(url)
-        killed = keeper_of(folder)
-        os.kill(killed, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(killed, 0)
+        os.kill(keeper_of(folder), signal.SIGKILL)
+        until(lambda: unkept(folder))
         with embedded.lent(folder):
             taken = server_of(url)
             os.kill(server[1], signal.SIGKILL)
