@@ -68,20 +68,27 @@ def check_file(path: Path, mode: Mode) -> list[Finding]:
 def check_text(text: str, path: Path, mode: Mode) -> list[Finding]:
     """Everything that is wrong with the text of a qna.yaml that lies, or would lie, at `path`."""
     try:
-        if code := _unsafe(text):
+        if code := unsafe(text):
             return [finding(path, code)]
         contents = yaml.safe_load(text)
     except yaml.YAMLError as error:
         return [_syntax(path, error)]
     except (RecursionError, ValueError, OverflowError) as error:  # a date like 2024-13-45, a nesting beyond Python's stack
         return [finding(path, "yaml.syntax", reason=error)]
+    except (LookupError, AttributeError, TypeError):  # PyYAML, at !!bool maybe, an !!int without digits, !!timestamp soon
+        return [finding(path, "yaml.syntax", reason="a tag (!!name) stands before a value that it cannot have")]
     if not contents:
         return [finding(path, "file.empty", level="warning")]
     if not isinstance(contents, Mapping):
         return [finding(path, "yaml.top")]
     version = NEWEST if mode == "ci" else _version(contents)
     found = [*_linted(text, path, mode)] if version > 1 else []
-    found += _against_schema(text, contents, path, version)
+    try:
+        found += _against_schema(text, contents, path, version)
+    except RecursionError:  # two entries that hold themselves, or 390 levels each, compared for being the same
+        return [finding(path, "yaml.nested")]
+    except ValueError:  # 0xFFF...: Python reads any number, and writes none of more than 4,300 digits
+        return [finding(path, "yaml.syntax", reason="a number has too many digits")]
     return sorted(found, key=lambda one: (one.line, one.column, one.code))
 
 
@@ -92,7 +99,7 @@ def refused(findings: list[Finding]) -> bool:
 # --- YAML
 
 
-def _unsafe(text: str) -> str:
+def unsafe(text: str) -> str:
     """The code of what makes a text too dear to build; what is no YAML at all is left to the parser, which says more."""
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = []

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.check import Finding, check_file, check_text, refused
+from pipeline.check import MODES, Finding, Mode, check_file, check_text, refused
 from pipeline.checking import as_annotations, as_json, check_paths
 from pipeline.codes import CODES, table
 from tests.conftest import HOME
@@ -65,14 +65,175 @@ def test_a_made_up_document_is_judged_as_the_package_judges_it(
         assert found == verdict or (verdict == "raises" and found[0])
 
 
-@settings(deadline=None, max_examples=150)
-@given(st.binary(max_size=300) | st.text(st.characters(), max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_no_file_of_any_bytes_crashes_the_checker(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "any" / "qna.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
+WILD = st.sampled_from(
+    [
+        "- ",
+        "  ",
+        "    ",
+        "\n",
+        "\n\n\n\n",
+        "\r\n",
+        "\r",
+        "\t",
+        " ",
+        ":",
+        ": ",
+        ",",
+        "{",
+        "}",
+        "[",
+        "]",
+        "? ",
+        "| ",
+        "|2-\n",
+        ">+\n",
+    ]
+    + [
+        "'",
+        '"',
+        "\\x",
+        "#",
+        "# yamllint disable\n",
+        "# yamllint disable-line rule:colons\n",
+        "# yamllint disable-file\n",
+        "%YAML 1.1\n",
+    ]
+    + [
+        "---\n",
+        "...\n",
+        "&a ",
+        "&b ",
+        "*a",
+        "*b",
+        "<<: ",
+        "<<: *a\n",
+        "!",
+        "!!",
+        "!!set ",
+        "!!omap ",
+        "!!pairs ",
+        "!!binary ",
+        "!!str ",
+    ]
+    + [
+        "!!int ",
+        "!!float ",
+        "!!bool ",
+        "!!null ",
+        "!!timestamp ",
+        "!!python/object:os.system ",
+        "!<tag:yaml.org,2002:map> ",
+        "!!seq ",
+    ]
+    + [
+        "~",
+        "null",
+        "yes",
+        "No",
+        "0",
+        "-1",
+        "0x1F",
+        "0o17",
+        "1_000",
+        "1:60",
+        ".nan",
+        "-.inf",
+        "1e999",
+        "9" * 400,
+        "9" * 5000,
+        f"0x{'F' * 5000}",
+        "=",
+        "@",
+        "`",
+    ]
+    + [
+        "2024-13-45",
+        "2024-01-31",
+        "2024-01-31T25:61:00Z",
+        "\x00",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "\ud800",
+        "\U0001f600",
+        "é",
+        "x" * 300,
+    ]
+    + [
+        "version: 3\n",
+        "version: 2\n",
+        "version: ",
+        "created_by: ",
+        "task_description: ",
+        "seed_examples:\n",
+        "  - question: ",
+        "document:\n",
+    ]
+    + [
+        "    answer: ",
+        "    context: ",
+        "domain: ",
+        "questions_and_answers:\n",
+        "document_outline: ",
+        "patterns: ",
+        "attribution: x\n",
+    ]
+)
+NESTED = st.builds(
+    lambda opening, depth, inner, closing: opening * depth + inner + closing * depth,
+    st.sampled_from(["[", "{a: ", "- ", "? ", "[&a ", "{? ", "[*a, ", "!!set {", "- - &b "]),
+    st.integers(1, 3000) | st.integers(1, 40),
+    st.sampled_from(["", "x", "*a", "a: b", "\n"]),
+    st.sampled_from(["", "]", "}"]),
+)
 
-    assert isinstance(check_file(path, "ilab"), list)
+
+@st.composite
+def _mangled(draw: st.DrawFn) -> str:
+    """A good entry in which some stretches are something else."""
+    text = GOOD
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        text = text[:start] + draw(WILD | st.text(max_size=6)) + text[start + draw(st.integers(0, 40)) :]
+    return text
+
+
+TEXTS = st.lists(WILD, max_size=30).map("".join) | _mangled() | NESTED | st.text(st.characters(), max_size=300)
+CONTENTS = st.binary(max_size=300) | TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass"))
+PLACES = st.sampled_from([PLACE, Path("knowledge/x/qna.yaml"), Path("qna.yaml")])
+
+
+def _judged_sanely(folder: Path, content: bytes, place: Path, mode: Mode) -> None:
+    """What a file and its text are said to have is a known code, of a known level, at a line that is there."""
+    path = folder / "any" / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    found = check_file(path, mode)
+    text = content.decode("utf-8", "surrogateescape")
+
+    for findings in (found, check_text(text, path, mode)):
+        lines = len(text.splitlines()) + 1
+        assert {one.level for one in findings} <= {"error", "warning"} and {one.code for one in findings} <= {*CODES}
+        assert [one for one in findings if not (1 <= one.line <= lines and 1 <= one.column <= len(text) + 2)] == []
+        assert [one.line for one in findings] == sorted(one.line for one in findings)
+        assert all(one.path == str(path) and one.message and one.fix for one in findings)
+
+
+@settings(deadline=None, max_examples=300)
+@given(CONTENTS, PLACES, st.sampled_from(MODES))
+def test_no_file_of_any_content_crashes_the_checker(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, place: Path, mode: Mode
+) -> None:
+    _judged_sanely(tmp_path_factory.getbasetemp(), content, place, mode)
+
+
+@pytest.mark.faults
+@settings(deadline=None, max_examples=10_000, suppress_health_check=list(HealthCheck))
+@given(CONTENTS, PLACES, st.sampled_from(MODES))
+def test_ten_thousand_files_of_any_content_do_not_crash_the_checker(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, place: Path, mode: Mode
+) -> None:
+    _judged_sanely(tmp_path_factory.getbasetemp(), content, place, mode)
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -90,6 +251,12 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: &a\n  b: *a\n", "version.missing"),
         ("when: 2024-13-45\n", "yaml.syntax"),
         ("a: b: c\n", "yaml.syntax"),
+        ("a: !!bool maybe\n", "yaml.syntax"),
+        ("a: !!int\n", "yaml.syntax"),
+        ("a: !!timestamp soon\n", "yaml.syntax"),
+        (f"version: 0x{'F' * 5000}\n", "yaml.syntax"),
+        ("seed_examples: [&a {x: *a}, &b {x: *b}]\n", "yaml.nested"),
+        (f"seed_examples: [{'[' * 390}{']' * 390}, {'[' * 390}{']' * 390}]\n", "yaml.nested"),
         ("a: !!python/object:os.system x\n", "yaml.syntax"),
         ("", "file.empty"),
         ("- a\n", "yaml.top"),
