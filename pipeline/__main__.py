@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,27 @@ def main(words: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="say what upstream's checks would say of files and trees, all at once, in words")
     check.add_argument("--mode", choices=("ci", "ilab"), default="ci", help="as a pull request's check, or as ilab: strict")
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="github: for a workflow's log")
+    check.add_argument("--watch", action="store_true", help="judge again whenever a file changes, until Ctrl-C; as text only")
     check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a qna.yaml, or a folder of entries")
     given = parser.parse_args(words)
-    if given.command == "check":
-        from pipeline.checking import run as run_check  # its libraries take 0.1 s, which a run need not wait for
+    if given.command == "run":
+        return run_folder(given.folder)
+    if given.watch and given.format != "text":
+        check.error(f"--watch says what it finds as text, not as {given.format}; leave one of the two out")
+    return check_by_hand(given)
 
-        return run_check(given.paths, given.mode, given.format, print)
-    return run_folder(given.folder)
+
+def check_by_hand(given: argparse.Namespace) -> int:
+    """Check files and trees, once or at every change. 2: the system cannot watch them."""
+    from pipeline import checking  # its libraries take 0.1 s, which a run need not wait for
+
+    if not given.watch:
+        return checking.run(given.paths, given.mode, given.format, print)
+    try:
+        return checking.watch(given.paths, given.mode, partial(print, flush=True))
+    except OSError as error:
+        print(f"These files cannot be watched: {error}. Leave --watch out.", file=sys.stderr)
+        return 2
 
 
 def run_folder(folder: Path) -> int:
@@ -39,9 +54,8 @@ def run_folder(folder: Path) -> int:
             job = Job(folder, inputs, settings.get(stage.name, {}), lambda fraction, facts: _say("", fraction, facts))
             _say(stage.name, 1.0, perform(stage, job))
     except (LabError, OSError) as error:
-        cause = str(error)
-        print(cause, file=sys.stderr)
-        _say("", 0.0, {"cause": cause, "by": type(error).__name__})
+        print(error, file=sys.stderr)
+        _say("", 0.0, {"cause": str(error), "by": type(error).__name__})
         return 1
     return 0
 
