@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from bot.core import records, talk
 from pipeline.errors import Problem
-from pipeline.taxonomy import Entry, SeedExample, Work
+from pipeline.taxonomy import Document, Knowledge, Passage, SeedExample, Skill, Work
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ _CLASSES: dict[str, type] = {
     for cls in (
         *(one for one in vars(talk).values() if dataclasses.is_dataclass(one) and isinstance(one, type)),
         *(records.Person, records.Conversation, records.Draft, records.Spent, records.Run),
-        *(Problem, Entry, SeedExample, Work),
+        *(Problem, Skill, Knowledge, Passage, Document, SeedExample, Work),
     )
 }
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import Failed, LabError
+from pipeline.errors import Failed, Invalid, LabError
 from pipeline.stage import Job, perform
 
 
@@ -55,9 +55,14 @@ def run_folder(folder: Path) -> int:
             _say(stage.name, 1.0, perform(stage, job))
     except (LabError, OSError) as error:
         print(error, file=sys.stderr)
-        _say("", 0.0, {"cause": str(error), "by": type(error).__name__})
+        _say("", 0.0, {**_told(error), "cause": str(error), "by": type(error).__name__})
         return 1
     return 0
+
+
+def _told(error: Exception) -> Mapping[str, str]:
+    """The code and the facts of the first problem, by which the bot says it in the person's language."""
+    return {**error.problems[0].facts, "code": error.problems[0].code} if isinstance(error, Invalid) else {}
 
 
 def _read(folder: Path) -> tuple[str, str | None, Mapping[str, Any], Mapping[str, Any]]:

@@ -6,12 +6,14 @@ What is written passes the taxonomy's CI and ilab's strict mode, in which every 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import fields
+from typing import Any
 
 import yaml
 
 from pipeline.errors import Invalid
-from pipeline.taxonomy import Entry, SeedExample, Work, unwritable
+from pipeline.taxonomy import Entry, Knowledge, SeedExample, Skill, Work, unwritable
 
 VERSION = 3  # CI judges every changed file as version 3, whatever it says
 FOLD_AT = 96  # columns; older guides demand 120, so stay below that where a text can be folded
@@ -50,17 +52,12 @@ _Dumper.add_representer(str, _represent)
 
 
 def write(entry: Entry) -> str:
-    """Write the entry of a skill as the text of a qna.yaml.
+    """Write an entry as the text of a qna.yaml.
 
     Raises Invalid, naming the field and the character, where a text holds what YAML cannot carry.
     """
-    document = {
-        "version": VERSION,
-        "task_description": entry.description,
-        "created_by": entry.created_by,
-        "seed_examples": [_seed(example) for example in entry.examples],
-    }
-    if problems := [problem for where, text in _texts(entry) if (problem := unwritable(text, where))]:
+    document = _knowledge(entry) if isinstance(entry, Knowledge) else _skill(entry)
+    if problems := [problem for where, text in _texts(document, "") if (problem := unwritable(text, where))]:
         raise Invalid(*problems)
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=FOLD_AT, indent=2)
 
@@ -76,6 +73,30 @@ def attribution(works: tuple[Work, ...]) -> str:
     if problems := [problem for where, text in texts if (problem := unwritable(text, where))]:
         raise Invalid(*problems)
     return "\n".join(_block(work) for work in works)
+
+
+def _skill(entry: Skill) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "task_description": entry.description,
+        "created_by": entry.created_by,
+        "seed_examples": [_seed(example) for example in entry.examples],
+    }
+
+
+def _knowledge(entry: Knowledge) -> dict[str, Any]:
+    source = entry.document
+    return {
+        "version": VERSION,
+        "domain": entry.domain,
+        "created_by": entry.created_by,
+        "document_outline": entry.outline,
+        "seed_examples": [
+            {"context": passage.context, "questions_and_answers": [_seed(pair) for pair in passage.pairs]}
+            for passage in entry.passages
+        ],
+        "document": {"repo": source.repo, "commit": source.commit, "patterns": list(source.patterns)},
+    }
 
 
 def _seed(example: SeedExample) -> dict[str, str]:
@@ -94,9 +115,14 @@ def _block(work: Work) -> str:
     return "".join(f"{key}: {' '.join(value.split())}\n" for key, value in rows.items() if value)
 
 
-def _texts(entry: Entry) -> list[tuple[str, str]]:
-    texts = [("task_description", entry.description), ("created_by", entry.created_by)]
-    for number, example in enumerate(entry.examples, 1):
-        for name, text in _seed(example).items():
-            texts.append((f"seed_examples[{number}].{name}", text))
-    return texts
+def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Every text of a document with its place, lists counted from 1: `seed_examples[2].answer`."""
+    match value:
+        case dict():
+            for key, one in value.items():
+                yield from _texts(one, f"{where}.{key}" if where else key)
+        case list():
+            for number, one in enumerate(value, 1):
+                yield from _texts(one, f"{where}[{number}]")
+        case str():
+            yield where, value

@@ -26,7 +26,7 @@ from pipeline import qna
 from pipeline.errors import Failed, Temporary
 from pipeline.files import write
 from pipeline.memory import Memory
-from pipeline.taxonomy import Entry
+from pipeline.taxonomy import Entry, root_of
 
 T = TypeVar("T")
 
@@ -238,7 +238,7 @@ class Runs:
             if isinstance(value, Entry):
                 write(folder / "entry" / "qna.yaml", qna.write(value))
                 write(folder / "entry" / "attribution.txt", qna.attribution(value.works))
-                texts["leaf"], texts["description"] = value.leaf, value.description
+                texts["leaf"], texts["root"], texts["description"] = value.leaf, root_of(value), value.description
         run = {"id": key, "recipe": recipe, "person": person, "until": until, "inputs": texts, "settings": dict(self.settings)}
         write(folder / "run.json", json.dumps(run, indent=1))
 

@@ -17,9 +17,11 @@ from pipeline.errors import Invalid, Problem
 SKILLS = "compositional_skills"
 KNOWLEDGE = "knowledge"
 GROUNDED = "grounded"
+GROUNDED_SKILLS = f"{SKILLS}/{GROUNDED}"  # skills whose examples have a context: a leaf has one kind, so have folders
 CLOSED = "foundational_skills"  # upstream takes no contributions there, and its checks do not look at it
 UNSURE = "miscellaneous_unknown"  # upstream's own folder for "triagers will decide"
 MIN_SEEDS = 5  # minItems of seed_examples, instructlab-schema v3
+MIN_PAIRS = 3  # minItems of questions_and_answers there; data generation reads the first three and no more
 MAX_PATH = 200  # characters; git takes more, people and Windows do not
 MAX_PART = 60
 
@@ -35,6 +37,8 @@ DOMAINS = {
     "science": "science physic chemi biolog animal plant cell planet weather experiment",
     "technology": "software computer network data file table format json log server app internet",
 }
+
+NEW_NAMES = {SKILLS: "new_skill", GROUNDED_SKILLS: "new_skill", KNOWLEDGE: "new_knowledge"}
 
 # Characters no YAML file can carry, escaped or not: NUL and halves of a surrogate pair.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
@@ -65,8 +69,11 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What one leaf holds. `leaf` is its path below the taxonomy, `compositional_skills/arts/...`."""
+class Skill:
+    """The leaf of a skill. `leaf` is its path below the taxonomy, `compositional_skills/arts/...`.
+
+    It is grounded where its examples have a context, else freeform; no leaf is both.
+    """
 
     leaf: str
     created_by: str
@@ -76,11 +83,55 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A seed example of knowledge: a passage of the document, and questions that it answers."""
+
+    context: str
+    pairs: tuple[SeedExample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Where the text of knowledge lies: a git repository, the full hash of a commit, globs of its files."""
+
+    repo: str
+    commit: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The leaf of a piece of knowledge, below `knowledge/`. `outline` says what the document is about."""
+
+    leaf: str
+    created_by: str
+    domain: str
+    outline: str
+    passages: tuple[Passage, ...]
+    document: Document
+    works: tuple[Work, ...]
+
+    @property
+    def description(self) -> str:
+        return self.outline
+
+
+Entry = Skill | Knowledge
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """The folders of a taxonomy below its roots, and those of them that are leaves (hold a qna.yaml)."""
 
     folders: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
+
+
+def root_of(entry: Entry) -> str:
+    """The folder under which entries of that kind lie."""
+    if isinstance(entry, Knowledge):
+        return KNOWLEDGE
+    return GROUNDED_SKILLS if any(example.context for example in entry.examples) else SKILLS
 
 
 def normal_path(typed: str, root: str = SKILLS) -> str:
@@ -92,7 +143,9 @@ def normal_path(typed: str, root: str = SKILLS) -> str:
     if problem := _outside(path):
         raise Invalid(problem)
     parts = [_slug(part) for part in path.split("/")]
-    if parts[0] not in (SKILLS, KNOWLEDGE, CLOSED):
+    if root == GROUNDED_SKILLS:  # "arts/x", "grounded/arts/x" and "compositional_skills/arts/x" can only be one place
+        parts = [*root.split("/"), *_without(parts, SKILLS, GROUNDED)]
+    elif parts[0] not in (SKILLS, KNOWLEDGE, CLOSED):
         parts.insert(0, root)
     path = "/".join(parts)
     if problems := path_problems(path, root):
@@ -101,7 +154,7 @@ def normal_path(typed: str, root: str = SKILLS) -> str:
 
 
 def path_problems(path: str, root: str = SKILLS) -> list[Problem]:
-    """Say what is wrong with the path of a leaf of the kind that lives under `root`."""
+    """Say what is wrong with the path of a leaf of the kind that lives under `root` (SKILLS, GROUNDED_SKILLS, KNOWLEDGE)."""
     if problem := _outside(path):
         return [problem]
     parts = path.split("/")
@@ -112,11 +165,11 @@ def path_problems(path: str, root: str = SKILLS) -> list[Problem]:
     ]
     if parts[0] == CLOSED:
         problems.append(_problem("path.closed", path, f"{CLOSED} takes no contributions", f"Choose a place in {root}."))
-    elif parts[0] != root:
+    elif parts[0] != root.partition("/")[0] or (root == GROUNDED_SKILLS and parts[1:2] != [GROUNDED]):
         problems.append(_problem("path.root", path, f"this kind of entry lies in {root}/", f"Begin with {root}/.", root=root))
     if root == SKILLS and parts[1:2] == [GROUNDED]:
         problems.append(_problem("path.grounded", path, "grounded/ is for skills with a context", "Leave grounded/ out."))
-    if len(parts) < 3:
+    if len(parts) < 3 + root.count("/"):
         problems.append(
             _problem("path.short", path, "a path names a domain and a folder of its own", "For example linguistics/synonyms.")
         )
@@ -149,7 +202,7 @@ def read_tree(checkout: Path) -> Tree:
 def suggest(text: str, tree: Tree, root: str = SKILLS, most: int = 3) -> tuple[str, ...]:
     """Suggest places for a new leaf about `text`, the likeliest first: known folders, then domains, then "unsure"."""
     words = _words(text)
-    name = "_".join(dict.fromkeys(words[:3]))[:MAX_PART].rstrip("_") or "new_skill"
+    name = "_".join(dict.fromkeys(words[:3]))[:MAX_PART].rstrip("_") or NEW_NAMES[root]
     stems = {_stem(word) for word in words}
     ranked = sorted(((-_kinship(folder, stems), folder) for folder in _homes(tree, root)), key=lambda pair: pair)
     homes = [folder for kinship, folder in ranked if kinship < 0]
@@ -176,8 +229,19 @@ def _homes(tree: Tree, root: str) -> list[str]:
     return [
         folder
         for folder in tree.folders
-        if folder.startswith(f"{root}/") and folder not in leaves and not folder.startswith(f"{root}/{GROUNDED}")
+        if folder.startswith(f"{root}/") and folder not in leaves and not (root == SKILLS and _under(GROUNDED_SKILLS, folder))
     ]
+
+
+def _under(root: str, folder: str) -> bool:
+    return folder == root or folder.startswith(f"{root}/")
+
+
+def _without(parts: list[str], *leading: str) -> list[str]:
+    """The parts without those that lead, in that order, where they do."""
+    for name in leading:
+        parts = parts[1:] if parts[:1] == [name] else parts
+    return parts
 
 
 def _kinship(folder: str, stems: set[str]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from bot.core.form import Answers, Form, Item, Page, Question, parts
 from bot.core.words import Words
 from pipeline.errors import Invalid, Problem
-from pipeline.taxonomy import MIN_SEEDS, SKILLS, Entry, SeedExample, Work, normal_path, unwritable
+from pipeline.taxonomy import MIN_SEEDS, SKILLS, SeedExample, Skill, Work, normal_path, unwritable
 
 # Upstream's list (taxonomy repository, CONTRIBUTING); the SPDX id each is written as.
 LICENCES = ("Apache-2.0", "MIT", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "CDLA-Permissive-2.0")
@@ -125,13 +125,13 @@ def _option(item: Item, text: str, words: Words) -> str:
     return text
 
 
-def entry(answers: Answers) -> Entry:
+def entry(answers: Answers) -> Skill:
     """The taxonomy entry of a complete skill, or what there is of one that is not."""
     examples = tuple(
         SeedExample(answers.get(f"example.{part}.question", ""), answers.get(f"example.{part}.answer", ""))
         for part in parts(EXAMPLES, answers)
     )
-    return Entry(
+    return Skill(
         leaf=answers.get("place.path", ""),
         created_by=answers.get("sources.github", ""),
         description=answers.get("about.description", ""),

@@ -18,11 +18,12 @@ from typing import Any
 from pipeline.errors import Failed, Invalid, Problem
 from pipeline.files import write
 from pipeline.stage import Job, Stage
-from pipeline.taxonomy import SKILLS, path_problems
+from pipeline.taxonomy import GROUNDED_SKILLS, KNOWLEDGE, SKILLS, path_problems
 
 FILES = ("qna.yaml", "attribution.txt")
 GIT_S = 60.0  # longest time for one git command
 SUBJECT = 72  # characters of a commit's first line
+KINDS = {SKILLS: "freeform skill", GROUNDED_SKILLS: "grounded skill", KNOWLEDGE: "piece of knowledge"}
 # Settings of the checkout that would run a program, write beside the index given here, or change a commit's bytes.
 OVERRULED = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.splitIndex=false", "i18n.commitEncoding=UTF-8")
 
@@ -78,8 +79,8 @@ def propose(job: Job) -> Mapping[str, str]:
     Raises Invalid where the checkout or the place cannot be used, Failed with git's words where git refuses.
     """
     checkout, base = _opened(job.settings)
-    leaf = str(job.inputs["leaf"])
-    _fits(checkout, base, leaf, replaces=bool(job.inputs["replaces"]))
+    leaf, root = str(job.inputs["leaf"]), str(job.inputs["root"])
+    _fits(checkout, base, leaf, root, replaces=bool(job.inputs["replaces"]))
     draft = job.folder.name.partition(".")[0]
     branch = checkout.branch_like(f"labbot/*-{draft}") or f"labbot/{leaf.rpartition('/')[2]}-{draft}"
     job.report(0.3, {"stage": "propose"})
@@ -120,9 +121,9 @@ def _opened(settings: Mapping[str, Any]) -> tuple[Checkout, str]:
     return checkout, base
 
 
-def _fits(checkout: Checkout, base: str, leaf: str, *, replaces: bool) -> None:
+def _fits(checkout: Checkout, base: str, leaf: str, root: str, *, replaces: bool) -> None:
     """Refuse a place that leads elsewhere, that is a file, or that has an entry nobody asked to replace."""
-    if problems := path_problems(leaf, SKILLS):
+    if problems := path_problems(leaf, root):
         raise Invalid(*problems)
     parts = leaf.split("/")
     for depth in range(1, len(parts) + 1):
@@ -163,8 +164,9 @@ def _commit(checkout: Checkout, branch: str, tip: str, base: str, tree: str, job
 
 def _message(job: Job) -> str:
     leaf = str(job.inputs["leaf"])
-    subject = f"Add skill {leaf.partition('/')[2]}"
-    subject = subject if len(subject) <= SUBJECT else f"Add skill {leaf.rpartition('/')[2]}"[:SUBJECT]
+    kind = "knowledge" if job.inputs["root"] == KNOWLEDGE else "skill"
+    subject = f"Add {kind} {leaf.partition('/')[2]}"
+    subject = subject if len(subject) <= SUBJECT else f"Add {kind} {leaf.rpartition('/')[2]}"[:SUBJECT]
     description = _mute(" ".join(str(job.inputs["description"]).split()))
     return f"{subject}\n\n{description}\n\nSigned-off-by: {job.inputs['name']} <{job.inputs['mail']}>\n"
 
@@ -174,6 +176,7 @@ def pull_text(job: Job) -> str:
     template = Path(job.settings["template"]).read_text(encoding="utf-8")
     qna = (job.folder / "entry" / "qna.yaml").read_text(encoding="utf-8")
     facts = {
+        "kind": KINDS[str(job.inputs["root"])],
         "leaf": str(job.inputs["leaf"]),
         "description": _quoted(str(job.inputs["description"])),
         "fence": "`" * max(3, 1 + max(map(len, re.findall(r"`+", qna)), default=0)),

@@ -336,13 +336,13 @@ async def test_a_stream_that_fails_keeps_its_text_and_says_so(made: Callable[...
 
 
 async def test_a_run_that_cannot_be_started_says_why_in_its_card(made: Callable[..., App]) -> None:
-    from pipeline.taxonomy import Entry
+    from pipeline.taxonomy import Skill
 
     seen: list[Effect] = []
 
     def core(event: Event, known: Known) -> list[Effect]:
         if isinstance(event.act, Said):
-            return [Start("k7.1", "contribution", {"entry": Entry("leaf", "a", "nul \0", (), ())})]
+            return [Start("k7.1", "contribution", {"entry": Skill("leaf", "a", "nul \0", (), ())})]
         return [Answer(text=f"{event.act.state} {event.act.facts.get('cause', '')}")]  # type: ignore[union-attr]
 
     screen = Screen()

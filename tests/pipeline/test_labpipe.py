@@ -28,6 +28,7 @@ def run_folder(runs: Path, checkout: Path, **changed: Any) -> Path:
     (folder / "entry" / "attribution.txt").write_text("Title of work: x\n", encoding="utf-8")
     inputs = {
         "leaf": LEAF,
+        "root": "compositional_skills",
         "description": "d",
         "replaces": False,
         "name": "Al",
@@ -62,7 +63,7 @@ def test_a_refused_run_says_why_and_ends_with_one(tmp_path: Path) -> None:
 
     assert (status, steps[-1], said) == (
         1,
-        {"stage": "", "fraction": 0.0, "facts": {"cause": cause, "by": "Invalid"}},
+        {"stage": "", "fraction": 0.0, "facts": {"code": "checkout.missing", "cause": cause, "by": "Invalid"}},
         f"{cause}\n",
     )
 

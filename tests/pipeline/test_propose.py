@@ -22,6 +22,7 @@ QNA = "version: 3\ntask_description: Turn an order into a ticket\n"
 ATTRIBUTION = "Title of work: Order tickets\nLink to work: -\n"
 INPUTS = {
     "leaf": LEAF,
+    "root": "compositional_skills",
     "description": "Turn an order\ninto a ticket",
     "replaces": False,
     "name": "Alice Ünal",
@@ -549,7 +550,9 @@ def test_the_pull_text_is_upstreams_template_filled_in(runs: Path, checkout: Pat
     said = pull_text(job(runs, checkout))
     template = (HOME / "configs" / "pull.md").read_text(encoding="utf-8")
 
-    assert said == template.format(description="> Turn an order\n> into a ticket", leaf=LEAF, fence="```", qna=QNA.rstrip("\n"))
+    assert said == template.format(
+        kind="freeform skill", description="> Turn an order\n> into a ticket", leaf=LEAF, fence="```", qna=QNA.rstrip("\n")
+    )
 
 
 def test_a_name_cannot_add_lines_to_a_commit(runs: Path, checkout: Path) -> None:
@@ -571,3 +574,19 @@ def test_a_draft_that_moves_to_another_place_keeps_its_branch_and_leaves_nothing
         f"{elsewhere_now}/attribution.txt",
         f"{elsewhere_now}/qna.yaml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("root", "kind", "subject"),
+    [
+        ("compositional_skills", "freeform skill", "Add skill arts/prices"),
+        ("compositional_skills/grounded", "grounded skill", "Add skill grounded/arts/prices"),
+        ("knowledge", "piece of knowledge", "Add knowledge arts/prices"),
+    ],
+)
+def test_every_kind_is_called_by_its_name(checkout: Path, runs: Path, root: str, kind: str, subject: str) -> None:
+    work = job(runs, checkout, leaf=f"{root}/arts/prices", root=root)
+    propose(work)
+
+    assert git(checkout, "log", "-1", "--format=%s", "labbot/prices-d1") == subject
+    assert f"- A new {kind} at `{root}/arts/prices`" in pull_text(work)

@@ -20,7 +20,7 @@ from yamllint.linter import run as lint
 
 from pipeline import qna
 from pipeline.errors import Invalid, Problem
-from pipeline.taxonomy import Entry, SeedExample, Work
+from pipeline.taxonomy import Document, Knowledge, Passage, SeedExample, Skill, Work
 
 WORKS = (Work("Order tickets", "-", "CC-BY-SA-4.0", "alice-lab"),)
 NASTY = (
@@ -151,7 +151,7 @@ texts = st.one_of(
 ).filter(bool)
 seeds = st.builds(SeedExample, texts, texts, st.one_of(st.just(""), texts))
 entries = st.builds(
-    Entry,
+    Skill,
     leaf=st.just("compositional_skills/linguistics/order_tickets"),
     created_by=texts,
     description=texts,
@@ -160,17 +160,17 @@ entries = st.builds(
 )
 
 
-def nasty_entries() -> list[Entry]:
+def nasty_entries() -> list[Skill]:
     """Every hand-picked text in every place where one can stand, in as few files as that takes."""
     found = []
     for at in range(0, len(NASTY), 10):
         ten = (*NASTY[at : at + 10], *(f"filler {n}" for n in range(10)))[:10]
         examples = tuple(SeedExample(ten[n], ten[n + 5], ten[(n + 3) % 10] if n % 2 else "") for n in range(5))
-        found.append(Entry("compositional_skills/arts/x", ten[0], ten[1], examples, WORKS))
+        found.append(Skill("compositional_skills/arts/x", ten[0], ten[1], examples, WORKS))
     return found
 
 
-def document(entry: Entry) -> dict[str, object]:
+def document(entry: Skill) -> dict[str, object]:
     rows = [
         {name: text for name, text in (("context", one.context), ("question", one.question), ("answer", one.answer)) if text}
         for one in entry.examples
@@ -198,7 +198,7 @@ LINT = YamlLintConfig("{extends: relaxed, rules: {line-length: disable}}")
 
 @given(entries)
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-def test_what_is_written_reads_back_the_same_and_passes_schema_and_linter(entry: Entry) -> None:
+def test_what_is_written_reads_back_the_same_and_passes_schema_and_linter(entry: Skill) -> None:
     text = qna.write(entry)
 
     assert yaml.safe_load(text) == document(entry)
@@ -208,14 +208,14 @@ def test_what_is_written_reads_back_the_same_and_passes_schema_and_linter(entry:
 
 @pytest.mark.parametrize("text", NASTY)
 def test_a_nasty_text_reads_back_the_same_in_every_field(text: str) -> None:
-    entry = Entry("compositional_skills/a/b", text, text, tuple(SeedExample(f"{n}{text}", text, text) for n in range(5)), WORKS)
+    entry = Skill("compositional_skills/a/b", text, text, tuple(SeedExample(f"{n}{text}", text, text) for n in range(5)), WORKS)
     written = qna.write(entry)
 
     assert yaml.safe_load(written) == document(entry)
     assert [(one.line, one.message) for one in lint(written, LINT)] == [], written
 
 
-def drawn(count: int, seed: int) -> list[Entry]:
+def drawn(count: int, seed: int) -> list[Skill]:
     """Entries of texts thrown together from the nasty ones; a seed, so that a failure can be had again."""
     dice = random.Random(seed)
 
@@ -223,7 +223,7 @@ def drawn(count: int, seed: int) -> list[Entry]:
         return dice.choice((" ", "\n", "\n\n", "", " \n")).join(dice.choices(NASTY, k=dice.randint(1, 8))) or "x"
 
     return [
-        Entry(
+        Skill(
             "compositional_skills/arts/x", text(), text(), tuple(SeedExample(f"{n} {text()}", text()) for n in range(5)), WORKS
         )
         for n in range(count)
@@ -247,6 +247,30 @@ def test_upstreams_own_parser_finds_nothing_in_either_mode(
     assert set(found) == {(0, 0, 3, True)}, capsys.readouterr().out
 
 
+def test_knowledge_passes_upstreams_parser_as_ci_and_as_ilab_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same texts as a skill's, in the places that knowledge has for them."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    found = []
+    for number, skill in enumerate([*nasty_entries()[:6], *drawn(4, seed=20261122)]):
+        asked = skill.examples
+        passages = tuple(
+            Passage(f"{one.context}{at}", tuple(asked[(at + n) % 5] for n in range(3))) for at, one in enumerate(asked)
+        )
+        source = Document("https://example.org/docs.git", "0" * 40, ("*.md", "docs/a.pdf"))
+        entry = Knowledge("", skill.created_by, skill.description, skill.description, passages, source, WORKS)
+        path = tmp_path / "knowledge" / "arts" / f"x{number}" / "qna.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(qna.write(entry), encoding="utf-8", newline="")
+        for parser in (TaxonomyParser(), TaxonomyParser(schema_version=0, yamllint_strict=True)):
+            read = parser.parse(path)
+            found.append((read.errors, read.warnings, read.version))
+
+    assert set(found) == {(0, 0, 3)}, capsys.readouterr().out
+
+
 def test_the_parser_that_judges_here_does_find_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     path = tmp_path / "compositional_skills" / "x" / "qna.yaml"
@@ -257,10 +281,10 @@ def test_the_parser_that_judges_here_does_find_what_is_wrong(tmp_path: Path, mon
     assert (read.errors, read.warnings) == (1, 0)
 
 
-def entry_with(**changed: str) -> Entry:
+def entry_with(**changed: str) -> Skill:
     examples = [SeedExample(f"question {n}", f"answer {n}") for n in range(5)]
     examples[1] = SeedExample(changed.get("question", "q"), changed.get("answer", "a"), changed.get("context", ""))
-    return Entry("compositional_skills/a/b", changed.get("by", "me"), changed.get("description", "d"), tuple(examples), WORKS)
+    return Skill("compositional_skills/a/b", changed.get("by", "me"), changed.get("description", "d"), tuple(examples), WORKS)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +318,7 @@ def test_every_field_that_cannot_be_written_is_told_at_once() -> None:
 
 def test_a_plain_entry_is_written_as_a_person_would_write_it() -> None:
     long = "Turn a short order that somebody types in a hurry into a ticket with an item and a kind, one field a line."
-    entry = Entry("l", "alice-lab", long, tuple(SeedExample(f"order {n}", f"item: {n}\nkind: x") for n in range(2)), WORKS)
+    entry = Skill("l", "alice-lab", long, tuple(SeedExample(f"order {n}", f"item: {n}\nkind: x") for n in range(2)), WORKS)
 
     assert qna.write(entry) == (
         "version: 3\n"

@@ -21,13 +21,13 @@ from pipeline.embedded import Server
 from pipeline.errors import Invalid
 from pipeline.memory import Memory, connect
 from pipeline.runs import ENDED, NEXT, Record, Runs, Step
-from pipeline.taxonomy import Entry, SeedExample, Work
+from pipeline.taxonomy import SeedExample, Skill, Work
 from tests.conftest import HOME, git
 
 AT = 1767312000.0
 BOUND_S = 30.0
 LEAF = "compositional_skills/linguistics/order_tickets"
-ENTRY = Entry(
+ENTRY = Skill(
     LEAF,
     "alice-lab",
     "Turn an order into a ticket",
@@ -65,7 +65,7 @@ async def carried(*doors: Runs, at_once: int = 2) -> AsyncIterator[None]:
                 await task
 
 
-async def start(door: Runs, key: str = "d1.1", person: str = "alice", entry: Entry = ENTRY) -> str:
+async def start(door: Runs, key: str = "d1.1", person: str = "alice", entry: Skill = ENTRY) -> str:
     return await door.start(key, "contribution", {**INPUTS, "entry": entry}, person=person, until="propose")
 
 
@@ -173,7 +173,7 @@ async def test_a_run_is_laid_out_in_a_folder_of_its_owner(door: Runs) -> None:
         "recipe": "contribution",
         "person": "alice",
         "until": "propose",
-        "inputs": {**texts, "leaf": LEAF, "description": ENTRY.description},
+        "inputs": {**texts, "leaf": LEAF, "root": "compositional_skills", "description": ENTRY.description},
         "settings": dict(door.settings),
     }
 
@@ -220,7 +220,7 @@ async def test_a_run_that_is_started_again_as_soon_as_it_failed_stays_in_its_lan
 
 
 async def test_an_entry_that_cannot_be_written_starts_no_run(door: Runs) -> None:
-    entry = Entry(LEAF, "me", "a\0b", ENTRY.examples, ENTRY.works)
+    entry = Skill(LEAF, "me", "a\0b", ENTRY.examples, ENTRY.works)
     with pytest.raises(Invalid):
         await start(door, entry=entry)
 
@@ -237,7 +237,8 @@ async def test_a_failed_run_says_why_and_can_be_started_again(door: Runs, checko
         again = await told(door, after=failed.number)
 
     cause = f"{checkout}: the taxonomy folder is not there Set taxonomy.path."
-    assert failed == Step(failed.number, "failed", AT, facts={"stage": "propose", "cause": cause, "by": "Invalid"})
+    told_facts = {"stage": "propose", "code": "checkout.missing", "cause": cause, "by": "Invalid"}
+    assert failed == Step(failed.number, "failed", AT, facts=told_facts)
     assert [step.state for step in again] == ["waiting", *["running"] * 5, "done"]
     assert [step.number for step in again] == list(range(failed.number + 1, failed.number + 8))
     assert commits(checkout) == 1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bot.core.contribute import SKILL, entry, pairs, value_of
 from bot.core.form import items, stands
 from bot.core.words import pick
-from pipeline.taxonomy import Entry, SeedExample, Work
+from pipeline.taxonomy import SeedExample, Skill, Work
 from tests.bot.core.conftest import TABLES
 
 WORDS = pick(TABLES, "en")
@@ -90,7 +90,7 @@ def test_complete_answers_are_an_entry() -> None:
     }
     answers |= {"example.1.question": "q1", "example.1.answer": "a1", "example.2.question": "q2", "example.2.answer": "a2"}
 
-    assert entry(answers) == Entry(
+    assert entry(answers) == Skill(
         "p", "alice", "d", (SeedExample("q2", "a2"), SeedExample("q1", "a1")), (Work("d", "-", "Apache-2.0", "alice"),)
     )
 
