@@ -51,6 +51,13 @@ class WordsConfig(_Section):
     locale: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$", description="the language where a platform names none")
 
 
+class NetConfig(_Section):
+    """Where labbot may go by itself; see pipeline.net."""
+
+    allow: tuple[str, ...] = Field(default=(), description="host or host:port that need not be public")
+    ca: str = Field(default="", description="a file with further certificate authorities")
+
+
 class BotConfig(_Section):
     """The whole of bot.yaml. `everyone` is the role of whoever has no other."""
 
@@ -60,6 +67,7 @@ class BotConfig(_Section):
     runs: RunsConfig = RunsConfig()
     retention: RetentionConfig = RetentionConfig()
     words: WordsConfig = WordsConfig()
+    net: NetConfig = NetConfig()
 
 
 def load(path: Path, overrides: dict[str, str] | None = None) -> BotConfig:

@@ -2,10 +2,12 @@
 
 from pipeline.errors import Invalid, Problem
 from pipeline.stage import Stage
+from pipeline.stages.fetch import FETCH
 from pipeline.stages.propose import PROPOSE
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
     "contribution": (PROPOSE,),
+    "document": (FETCH,),
 }
 
 
