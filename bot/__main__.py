@@ -26,7 +26,9 @@ def main(words: list[str] | None = None) -> int:
         if given.command == "play":
             from bot.play import play_files
 
-            return asyncio.run(play_files(settings, given.files))
+            return asyncio.run(
+                play_files(settings, given.files, dict(name.split("=", 1) for name in given.name if "=" in name))
+            )
         return _terminal(settings, plain=given.plain or not sys.stdin.isatty(), name=given.name)
     except Invalid as error:
         for problem in error.problems:
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         description=transcript.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    play.add_argument("--name", action="append", default=[], metavar="NAME=TEXT", help="what <NAME> stands for from the start")
     play.add_argument("files", nargs="+", type=Path, metavar="FILE")
     return parser
 

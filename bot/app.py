@@ -26,6 +26,7 @@ from bot.core.talk import (
     Dialog,
     Effect,
     Event,
+    File,
     Look,
     Moved,
     Refuse,
@@ -65,6 +66,9 @@ class Voice(Protocol):
 
     async def ask(self, message: Message) -> None:
         """Open a dialog, or send it back with its errors. One whose moment has passed is dropped."""
+
+    async def fetch(self, file: File) -> bytes:
+        """The content of a file that somebody sent. Raises Invalid where it is gone, Temporary where it may come."""
 
 
 class App:
@@ -198,10 +202,11 @@ class App:
 
     async def _effects(self, event: Event, known: Known) -> list[Effect]:
         effects = self.core(event, known)
-        if looks := [effect for effect in effects if isinstance(effect, Look)]:
-            found: dict[str, object] = {look.what: await self.look(look) for look in looks}
-            effects = self.core(event, replace(known, found=found))
-            assert not any(isinstance(effect, Look) for effect in effects), "a third round of looking"
+        while looks := [effect for effect in effects if isinstance(effect, Look)]:
+            assert not any(look.what in known.found for look in looks), "what was found is not asked for again"
+            found: dict[str, object] = {look.what: await self.look(look, self.voice.fetch) for look in looks}
+            known = replace(known, found={**known.found, **found})
+            effects = self.core(event, known)
         return effects
 
     def _words(self, event: Event) -> Words:
@@ -343,8 +348,8 @@ class App:
 def _heard(event: Event) -> Message | None:
     """What a person typed, as a message of the conversation."""
     match event.act:
-        case Said(text) if text.strip():
-            body = Answer(text=text)
+        case Said(text, files) if text.strip() or files:
+            body = Answer(text="\n".join([*filter(str.strip, [text]), *(f"[{file.name}]" for file in files)]))
         case Command(name, text):
             body = Answer(text=f"/{name} {text}".strip())
         case _:

@@ -9,7 +9,7 @@ from bot.app import App, Stream, Voice
 from bot.look import Looker
 from bot.settings import Settings
 from bot.store import Store
-from pipeline import demo
+from pipeline import demo, sources
 from pipeline.memory import Memory, connect
 from pipeline.runs import Runs
 
@@ -47,9 +47,12 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
         "branch": settings.bot.taxonomy.branch,
         "template": str(settings.home / "configs" / "pull.md"),
     }
-    runs = Runs(memory, settings.data / "runs", {"propose": propose}, timeout_s=settings.bot.runs.timeout_s, clock=clock)
+    folder = settings.data / "runs"
+    stages = {"propose": propose, "fetch": {"net": settings.bot.net.model_dump(mode="json")}}
+    runs = Runs(memory, folder, stages, timeout_s=settings.bot.runs.timeout_s, clock=clock)
     try:
-        yield House(settings, memory, Store(memory, settings.retention, lease_s), runs, Looker(checkout))
+        look = Looker(checkout, folder, sources.read(settings.home / "configs" / "sources.yaml"))
+        yield House(settings, memory, Store(memory, settings.retention, lease_s), runs, look)
     finally:
         await memory.close()
 

@@ -1,27 +1,33 @@
-"""What the shell looks at for the core: the taxonomy's tree of paths, and a draft as it would stand."""
+"""What the shell looks at for the core: paths, a draft as it would stand, files that were sent, a document's passages."""
 
 import asyncio
+import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bot.core.contribute import FORMS, entry
-from bot.core.form import stands
-from bot.core.known import Finding
+from bot.core.form import whole
+from bot.core.known import Brought, Excerpt, Finding
 from bot.core.records import Draft
-from bot.core.talk import Look
-from pipeline import qna
-from pipeline.check import MODES, check_text
+from bot.core.talk import File, Look
+from pipeline import attribution, intake, passages, qna
+from pipeline.check import MODES, SIZE_BYTES, check_text
 from pipeline.errors import Invalid, Problem
-from pipeline.taxonomy import Tree, read_tree, suggest
+from pipeline.screen import advice
+from pipeline.sources import Source
+from pipeline.taxonomy import Entry, Knowledge, Tree, read_tree, suggest
+
+Fetch = Callable[[File], Awaitable[bytes]]
 
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
 
 
 class Looker:
-    """Looks at one taxonomy checkout, and remembers its tree for a while."""
+    """Looks at one taxonomy checkout, and remembers its tree for a while; `runs` is the folder of what runs made."""
 
-    def __init__(self, checkout: Path) -> None:
-        self.checkout = checkout
+    def __init__(self, checkout: Path, runs: Path, sources: tuple[Source, ...] = ()) -> None:
+        self.checkout, self.runs, self.sources = checkout, runs, sources
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -32,23 +38,62 @@ class Looker:
             self._read_at = time.monotonic()
         return self._tree
 
-    async def __call__(self, look: Look) -> object:
-        assert isinstance(look.subject, Draft)
-        return await self.draft(look.subject)
+    async def __call__(self, look: Look, fetch: Fetch) -> object:
+        match look.subject:
+            case Draft() as draft:
+                return await self.draft(draft)
+            case str() as text:
+                return (await asyncio.to_thread(brought, text, "qna.yaml"),)
+            case (str(run), str(query), int(most)):
+                return await asyncio.to_thread(self.passages, run, query, most)
+            case tuple() as files:
+                return tuple([await self.file(file, fetch) for file in files])
+            case _:
+                raise AssertionError(look)
 
     async def draft(self, draft: Draft) -> Finding:
         """What would be written, what its writer refuses, where it could go and whether that place is taken."""
-        made = entry(draft.answers)
+        made = entry(draft.form, draft.answers)
         tree = await self.tree()
-        text = " ".join([made.description, *(example.question for example in made.examples)])
-        places = suggest(text, tree)
+        places = suggest(" ".join(_telling(made)), tree, FORMS[draft.form].root)
         taken = made.leaf in tree.leaves
         try:
             text = qna.write(made)
         except Invalid as error:
             return Finding("", error.problems, places, taken)
-        whole = stands(FORMS[draft.form], draft.answers) is None
-        return Finding(text, await asyncio.to_thread(refusals, text, made.leaf) if whole else (), places, taken)
+        complete = whole(FORMS[draft.form], draft.answers)
+        problems = await asyncio.to_thread(refusals, text, made.leaf) if complete else ()
+        return Finding(text, problems, places, taken, advice(made, self.sources))
+
+    async def file(self, file: File, fetch: Fetch) -> Brought:
+        if file.size_bytes > SIZE_BYTES:
+            facts = {"size": str(file.size_bytes), "limit": str(SIZE_BYTES)}
+            return Brought(problem=Problem("file.large", f"{file.size_bytes} bytes", file.name, facts=facts))
+        try:
+            text = (await fetch(file)).decode("utf-8-sig")
+        except Invalid as error:
+            return Brought(problem=error.problems[0])
+        except UnicodeDecodeError:
+            return Brought(problem=Problem("file.encoding", "no UTF-8 text", file.name))
+        return await asyncio.to_thread(brought, text, file.name)
+
+    def passages(self, run: str, query: str, most: int) -> tuple[Excerpt, ...]:
+        """Passages of the document that a run read, best first; none where the run's folder is gone."""
+        path = self.runs / run / "passages.jsonl"
+        if not path.resolve().is_relative_to(self.runs.resolve()) or not path.is_file():
+            return ()
+        found = [passages.Excerpt(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        named = [one for one in found if f"#{one.id}" == query]
+        chosen = named if query.startswith("#") else passages.search(found, query, most)
+        return tuple(Excerpt(one.id, one.file, one.heading, one.text, one.words) for one in chosen)
+
+
+def brought(text: str, name: str) -> Brought:
+    """What is in a file that somebody sent: an entry, or the works of an attribution.txt."""
+    if name.rpartition("/")[2].lower() == "attribution.txt" and (works := attribution.read(text)):
+        return Brought(works=works)
+    taken = intake.take(text, name)
+    return Brought(taken.entry, (), taken.changes, taken.diff, taken.problem)
 
 
 def refusals(text: str, leaf: str) -> tuple[Problem, ...]:
@@ -56,3 +101,10 @@ def refusals(text: str, leaf: str) -> tuple[Problem, ...]:
     path = Path(leaf) / "qna.yaml"
     found = [one for mode in MODES for one in check_text(text, path, mode) if one.level == "error"]
     return tuple(dict.fromkeys(Problem(one.code, one.message, f"qna.yaml:{one.line}", one.fix) for one in found))
+
+
+def _telling(made: Entry) -> list[str]:
+    """The texts by which an entry betrays its domain."""
+    if isinstance(made, Knowledge):
+        return [made.domain, made.outline]
+    return [made.description, *(example.question for example in made.examples)]

@@ -6,6 +6,7 @@ as they are, halves of surrogate pairs too (JSON's \\u escapes carry them).
 
 import dataclasses
 import json
+from base64 import b64decode, b64encode
 from typing import Any, TypeVar
 
 from bot.core import records, talk
@@ -28,6 +29,15 @@ def register(cls: type[T]) -> type[T]:
     """Let records of a further class be kept."""
     assert _CLASSES.setdefault(cls.__name__, cls) is cls, cls
     return cls
+
+
+def enclose(content: bytes) -> str:
+    """A file as a token that holds all of it: what a platform has no place of its own for."""
+    return b64encode(content).decode()
+
+
+def enclosed(token: str) -> bytes:
+    return b64decode(token, validate=True)
 
 
 def pack(record: object) -> str:

@@ -7,15 +7,16 @@ import asyncio
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bot import settings as settings_module
 from bot.app import App
-from bot.core.talk import Answer, Opened, direct
+from bot.core.talk import Answer, File, Opened, direct
 from bot.core.words import pick
 from bot.house import House, built
+from bot.pack import enclosed
 from bot.platforms.terminal.hear import Ear, Journal
 from bot.platforms.terminal.plain import Plain, lines_of
 from bot.platforms.terminal.run import PLATFORM, WORKSPACE
@@ -55,18 +56,23 @@ class Hall:
     async def ask(self, message: Message) -> None:
         await self.post(message)
 
+    async def fetch(self, file: File) -> bytes:
+        return enclosed(file.token)
+
 
 class Player:
     """One transcript on one labbot. `differences` says what did not come as written."""
 
-    def __init__(self, settings: Settings, server: Server, name: str) -> None:
-        self.settings, self.server, self.name = settings, server, name
+    def __init__(self, settings: Settings, server: Server, path: Path, names: Mapping[str, str]) -> None:
+        self.settings, self.server, self.folder, self.name = settings, server, path.parent, path.name
         self.now = BEGIN
         self.differences: list[str] = []
+        self.lacks: list[str] = []
         self.people: dict[str, Plain] = {}
         self.house: House
         self._hall = Hall()
         self._bindings = Bindings()
+        self._bindings.values |= names
         self._about: dict[str, dict[str, str]] = {}
         self._overrides: dict[str, str] = {}
         self._last = ""
@@ -75,7 +81,11 @@ class Player:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def play(self, lines: Sequence[Line]) -> None:
-        """Play every line, up to the first that the bot does not say."""
+        """Play every line, up to the first that the bot does not say; none if something is not here that it needs."""
+        needs = [line.rest for line in lines if isinstance(line, Directs) and line.name == "needs"]
+        self.lacks = [name for name in needs if name not in self._bindings.values]
+        if self.lacks:
+            return
         await self._begin()
         try:
             for line in lines:
@@ -100,7 +110,8 @@ class Player:
         if line.place == "home":
             plain.place = direct(PLATFORM, plain.desk.person)
         typed = self._bindings.filled(line.line)
-        await plain.take(typed)
+        verb, _, path = typed.partition("] ")
+        await plain.take(f"{verb}] {self.folder / path}" if verb == "[file" else typed)
         if self.server.process:
             await plain.ear.idle()
 
@@ -184,8 +195,10 @@ class Player:
                         await plain.ear.idle()
             case "set":
                 key, _, value = line.rest.partition("=")
-                self._overrides[key.strip()] = value.strip()
+                self._overrides[key.strip()] = self._bindings.filled(value.strip())
                 await self._again(gently=True)
+            case "needs":
+                pass  # `play` has looked
             case "restart" | "crash":
                 await self._again(gently=line.name == "restart")
             case _:
@@ -231,25 +244,27 @@ def _remark(text: str, to: str) -> Message:
     return Message(f"remark-{id(text)}", "", 0, 0.0, "", Answer(text=text or " "), to=to)
 
 
-async def play_file(settings: Settings, path: Path, server: Server) -> Player:
-    """Play one transcript on an empty labbot; its data goes into a temporary folder."""
+async def play_file(settings: Settings, path: Path, server: Server, names: Mapping[str, str] | None = None) -> Player:
+    """Play one transcript on an empty labbot; its data goes into a temporary folder. `names` bind <names> beforehand."""
     lines = parse(await asyncio.to_thread(path.read_text, encoding="utf-8"), path.name)
     with tempfile.TemporaryDirectory(prefix="labbot-play-") as folder:
-        player = Player(dataclasses.replace(settings, data=Path(folder)), server, path.name)
+        player = Player(dataclasses.replace(settings, data=Path(folder)), server, path, names or {})
         await player.play(lines)
         return player
 
 
-async def play_files(settings: Settings, paths: Iterable[Path]) -> int:
-    """Play transcripts and say how it went. 0: everything came as written; 1: something did not."""
+async def play_files(settings: Settings, paths: Iterable[Path], names: Mapping[str, str]) -> int:
+    """Play transcripts and say how it went. 0: everything came as written, or lacked a name; 1: something did not."""
     failed = 0
     for path in paths:
         with tempfile.TemporaryDirectory(prefix="labbot-redis-") as folder:
             server = Server(Path(folder))
             try:
-                player = await play_file(settings, path, server)
+                player = await play_file(settings, path, server, names)
             finally:
                 server.down()
         failed += bool(player.differences)
-        sys.stdout.write("\n".join([f"{'✘' if player.differences else '✔'} {path}", *player.differences]) + "\n")
+        mark = "✘" if player.differences else "-" if player.lacks else "✔"
+        lacks = [f"  needs --name {name}=..." for name in player.lacks]
+        sys.stdout.write("\n".join([f"{mark} {path}", *lacks, *player.differences]) + "\n")
     return 1 if failed else 0

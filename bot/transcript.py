@@ -5,6 +5,7 @@
     # clock +1h                     time passes (s, min, h, d)
     # down redis      # up redis    a part of the house goes away and comes back
     # set roles.everyone.weight=2   a setting of bot.yaml, from here on
+    # needs docs                    played only where `--name docs=...` says what <docs> stands for
     # restart         # crash       the process ends as asked, or at once
     alice> text                     alice types; indented lines go on with it
     alice@home> text                she types it in her own conversation, not in the thread she is in
@@ -23,7 +24,7 @@ from pipeline.errors import Invalid, Problem
 
 _ACT = re.compile(r"(?P<who>[a-z][\w-]*)(?:@(?P<place>[\w#-]+))?(?P<verb>> ?|\[\w+\] ?)(?P<rest>.*)", re.S)
 _BOT = re.compile(r"bot(?:@(?P<to>[\w#-]+))?: ?(?P<rest>.*)", re.S)
-_DIRECTIVES = ("person", "clock", "down", "up", "set", "restart", "crash")
+_DIRECTIVES = ("person", "clock", "down", "up", "set", "needs", "restart", "crash")
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 

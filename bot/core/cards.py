@@ -1,22 +1,22 @@
-"""Every card and every dialog of the product, made from words and records; nothing here decides anything."""
+"""The card of a draft and every dialog, made from words and records; nothing here decides anything."""
 
 import re
 from typing import Literal, cast
 
 from bot.core import form
-from bot.core.contribute import EXAMPLES, FORMS
-from bot.core.form import Item
+from bot.core.contribute import EXAMPLE, FORMS, KNOWLEDGE_FORM, MOST_PAIRS
+from bot.core.form import Item, Page
 from bot.core.known import Finding, Known
-from bot.core.records import Draft, Run
+from bot.core.records import Draft
 from bot.core.talk import (
     DIALOG_FIELDS,
     DIALOG_TITLE,
     FIELD_LABEL,
     FIELD_TEXT,
     LABEL,
+    OPTIONS,
     TITLE,
     TOKEN,
-    Bar,
     Block,
     Button,
     Card,
@@ -35,6 +35,7 @@ StepState = Literal["done", "now", "open", "wrong"]
 
 LISTED = 12  # examples that a card lists; Discord's 4,000 characters a message hold that many lines
 LINE = 100  # characters of a quoted line
+ADVISED = 3  # pieces of advice that a card gives at a time
 
 
 def clip(text: str, length: int = LINE) -> str:
@@ -70,7 +71,23 @@ def button(words: Words, name: str, token: str, style: Style = "plain", /, **fac
 
 def name_of(draft: Draft, words: Words) -> str:
     """What people call a draft: its description, or its kind as long as it has none."""
-    return clip(draft.answers.get("about.description", ""), 60) or words(f"{draft.form}.untitled")
+    return clip(draft.answers.get(FORMS[draft.form].title, ""), 60) or words(f"{draft.form}.untitled")
+
+
+def page_name(draft: Draft, page: str, words: Words) -> str:
+    """What people call a page of that form; a context of knowledge is no example to them."""
+    return words(_name_in(draft, f"page.{page}", words))
+
+
+def part_name(draft: Draft, page: Page, part: int, words: Words) -> str:
+    """What people call a part of a page, by its place: "Example 2"."""
+    return words(_name_in(draft, f"part.{page.name}", words), number=form.place_of(page, draft.answers, part))
+
+
+def _name_in(draft: Draft, name: str, words: Words) -> str:
+    """The name of words that hold in the draft's form, where there are any, else in all."""
+    own = f"{draft.form}.{name}"
+    return own if words.has(own) else name
 
 
 # --- the draft -------------------------------------------------------------------------------------------------------
@@ -80,7 +97,7 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
     """The one card of a draft: what is done, what is missing and why, and the buttons."""
     words = known.words
     the_form = FORMS[record.form]
-    complete = not form.stands(the_form, record.answers)
+    complete = form.whole(the_form, record.answers)
     blocks: list[Block] = [_steps(record, words)]
     # What is wrong, or that nothing is, comes first: of a long card a small screen shows the beginning.
     if wrong := _wrongs(record, words) + [say_problem(words, problem) for problem in finding.problems if complete]:
@@ -88,10 +105,12 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
     elif complete:
         state = "submitted" if record.state == "submitted" else "taken" if finding.taken else "complete"
         blocks.append(Text(words(f"draft.{state}")))
+    if hints := [words("draft.advice", why=say_problem(words, one)) for one in finding.advice[:ADVISED]]:
+        blocks.append(Text("\n".join(hints)))
     if listed := _examples(record, words):
         blocks.append(Text("\n".join(listed)))
-    if path := record.answers.get("place.path"):
-        blocks.append(Text(words("draft.place", path=quoted(path))))
+    if facts := _facts(record, words):
+        blocks.append(Text("\n".join(facts)))
     title = clip(words("draft.title", name=name_of(record, words), id=record.id), TITLE)
     return Card(title, tuple(blocks), _buttons(record, words, complete), _changes(record, words))
 
@@ -111,32 +130,48 @@ def _buttons(record: Draft, words: Words, complete: bool) -> tuple[Button, ...]:
 
 def _steps(record: Draft, words: Words) -> Steps:
     rows: list[tuple[str, StepState]] = []
-    for page in FORMS[record.form].pages:
+    for page in FORMS[record.form].asked(record.answers):
         count = ""
         if page.least:
-            whole = sum(_whole(record, part) for part in form.parts(page, record.answers))
+            whole = sum(_whole(record, page, part) for part in form.parts(page, record.answers))
             count = f" {whole}/{max(page.least, len(form.parts(page, record.answers)))}"
         state = form.page_state(FORMS[record.form], page, record.answers, record.asked)
-        rows.append((words(f"page.{page.name}") + count, cast(StepState, state)))
+        rows.append((page_name(record, page.name, words) + count, cast(StepState, state)))
     return Steps(tuple(rows))
 
 
-def _whole(record: Draft, part: int) -> bool:
-    return not any(form.problem(item, record.answers) for item in form.part_items(EXAMPLES, part, record.answers))
+def _whole(record: Draft, page: Page, part: int) -> bool:
+    return not any(form.problem(item, record.answers) for item in form.part_items(page, part, record.answers))
 
 
 def _examples(record: Draft, words: Words) -> list[str]:
-    order = form.parts(EXAMPLES, record.answers)
-    lines = [
-        words(
-            "draft.example",
-            number=number,
-            question=quoted(record.answers.get(f"example.{part}.question", ""), 60) or "…",
-            answer=quoted(record.answers.get(f"example.{part}.answer", ""), 60) or "…",
-        )
-        for number, part in enumerate(order[:LISTED], 1)
-    ]
+    order = form.parts(FORMS[record.form].page(EXAMPLE), record.answers)
+    lines = [_example(record, number, part, words) for number, part in enumerate(order[:LISTED], 1)]
     return [*lines, words("draft.more", count=len(order) - LISTED)] if len(order) > LISTED else lines
+
+
+def _example(record: Draft, number: int, part: int, words: Words) -> str:
+    """A line of the card: question and answer, or for knowledge the passage and how many pairs it has."""
+
+    def text(name: str) -> str:
+        return quoted(record.answers.get(f"{EXAMPLE}.{part}.{name}", ""), 60) or "…"
+
+    if record.form == KNOWLEDGE_FORM.name:
+        pairs = sum(text(f"question{one}") != "…" and text(f"answer{one}") != "…" for one in range(1, MOST_PAIRS + 1))
+        return words("draft.passage", number=number, context=text("context"), pairs=pairs)
+    return words("draft.example", number=number, question=text("question"), answer=text("answer"))
+
+
+def _facts(record: Draft, words: Words) -> list[str]:
+    """Where the entry goes and, for knowledge, what was read."""
+    answers = record.answers
+    lines = []
+    if answers.get("document.commit"):
+        read = quoted(answers.get("document.read", ""), 200)
+        lines.append(words("draft.document", commit=answers["document.commit"][:12], files=read))
+    if path := answers.get("place.path"):
+        lines.append(words("draft.place", path=quoted(path)))
+    return lines
 
 
 def _wrongs(record: Draft, words: Words) -> list[str]:
@@ -152,20 +187,24 @@ def _changes(record: Draft, words: Words) -> Choice:
     """Everything of the draft that can be changed, as one select."""
     to = record.id
     options = []
-    for page in FORMS[record.form].pages:
+    for page in FORMS[record.form].asked(record.answers):
         if page.least:
-            for number, part in enumerate(form.parts(page, record.answers)[:LISTED], 1):
-                options.append(Button(words("part.example", number=number), f"draft.edit|{to}.{page.name}.{part}"))
-            options.append(Button(words("part.new"), f"draft.edit|{to}.{page.name}.{form.next_part(page, record.answers)}"))
+            for part in form.parts(page, record.answers)[:LISTED]:
+                options.append(Button(part_name(record, page, part, words), f"draft.edit|{to}.{page.name}.{part}"))
+            new = words(_name_in(record, f"new.{page.name}", words))
+            options.append(Button(new, f"draft.edit|{to}.{page.name}.{form.next_part(page, record.answers)}"))
         else:
-            options.append(Button(words(f"page.{page.name}"), f"draft.edit|{to}.{page.name}"))
-    return Choice(words("draft.change"), tuple(options))
+            options.append(Button(page_name(record, page.name, words), f"draft.edit|{to}.{page.name}"))
+    for other in ("skill", "grounded"):
+        if record.form in ("skill", "grounded") and record.form != other:
+            options.append(Button(words(f"button.as.{other}"), f"draft.as|{to}.{other}"))
+    return Choice(words("draft.change"), tuple(options[:OPTIONS]))
 
 
 def where(item: Item, record: Draft, words: Words) -> str:
     if item.part:
-        return words("part.example", number=form.place_of(item.page, record.answers, item.part))
-    return words(f"page.{item.page.name}")
+        return part_name(record, item.page, item.part, words)
+    return page_name(record, item.page.name, words)
 
 
 def question(item: Item, record: Draft, known: Known, finding: Finding) -> tuple[str, tuple[Button, ...]]:
@@ -176,7 +215,7 @@ def question(item: Item, record: Draft, known: Known, finding: Finding) -> tuple
     if problem and problem.code != "missing":
         return say_problem(words, problem), buttons
     number = form.place_of(item.page, record.answers, item.part) if item.part else 0
-    name = f"ask.{item.page.name}.{item.question.name}"
+    name = _name_in(record, f"ask.{item.page.name}.{item.question.name}", words)
     if number and words.has(f"{name}.{number}"):
         name = f"{name}.{number}"
     return words(name, number=number, least=item.page.least), buttons
@@ -185,15 +224,21 @@ def question(item: Item, record: Draft, known: Known, finding: Finding) -> tuple
 def _ways(item: Item, record: Draft, words: Words, finding: Finding, problem: Problem | None) -> tuple[Button, ...]:
     """The ways out of a question that are a press away."""
     to = record.id
+    part = f"{item.page.name}.{item.part}"
     if problem and problem.code == "example.same":
-        return (
-            button(words, "replace", f"draft.drop|{to}.{item.part}"),
-            button(words, "keep", f"draft.keep|{to}.{item.part}"),
-        )
+        return button(words, "replace", f"draft.drop|{to}.{part}"), button(words, "keep", f"draft.keep|{to}.{part}")
+    if problem and problem.code == "example.twice":
+        return (button(words, "replace", f"draft.drop|{to}.{part}"),)
+    if problem and problem.code == "document.trouble":
+        return (button(words, "again", f"draft.reread|{to}"),)
+    if item.question.name == "context" and record.answers.get("document.commit"):
+        return (button(words, "find", f"draft.find|{to}"),)
     if problem and problem.code in ("text.unwritable", "text.bidi"):
         return (button(words, "clean", f"draft.clean|{to}.{item.key}"),)
     if item.question.name == "path":
         offers = [(place.partition("/")[2], place) for place in finding.places]
+    elif item.question.name == "patterns":
+        offers = [(pattern, pattern) for pattern in ("*.md", "docs/*.md", "*.pdf")]
     else:
         offers = [(words(f"option.{option}"), option) for option in item.question.options]
     tokens = [(label, f"draft.choose|{to}.{item.key}={value}") for label, value in offers]
@@ -223,13 +268,14 @@ def dialog(page: str, part: int, record: Draft, words: Words) -> Dialog | None:
         value = shown(record.answers.get(item.key, ""))
         if len(value) <= FIELD_TEXT:
             fields.append(_field(item, value, words))
-    title = words("part.example", number=form.place_of(the_page, record.answers, part)) if part else words(f"page.{page}")
+    title = part_name(record, the_page, part, words) if part else page_name(record, page, words)
     token = f"draft.fill|{record.id}.{page}" + (f".{part}" if part else "")
     return Dialog(clip(title, DIALOG_TITLE), token, tuple(fields), words("button.save")) if fields else None
 
 
 def _fitting(items: list[Item], record: Draft) -> list[Item]:
     """As many items as a dialog holds, in their order: of too many, those that are answered well stay out first."""
+    items = [item for item in items if not item.question.given]
     well = [item for item in items if not form.problem(item, record.answers)]
     out = {item.key for item in well[: max(0, len(items) - DIALOG_FIELDS)]}
     return [item for item in items if item.key not in out][:DIALOG_FIELDS]
@@ -265,10 +311,10 @@ def before_submit(record: Draft, known: Known, finding: Finding) -> Card:
         ]
     else:
         buttons += [button(words, "signer", f"draft.signer|{to}"), button(words, "sign", f"draft.sign|{to}", "good")]
-    count = len(form.parts(EXAMPLES, record.answers))
+    count = len(form.parts(FORMS[record.form].page(EXAMPLE), record.answers))
     steps = Steps(
         (
-            (words("submit.examples", count=count), "done"),
+            (words(_name_in(record, "submit.examples", words), count=count), "done"),
             (words("submit.checks"), "done"),  # a draft that a check refuses does not come this far
             (words("submit.attribution"), "done"),
             (words("submit.place"), "wrong" if finding.taken and not record.replaces else "done"),
@@ -290,47 +336,3 @@ def signer(record: Draft, known: Known) -> Dialog:
         ),
         words("button.sign"),
     )
-
-
-def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
-    """The card of a run, edited at every step; its buttons are gone when it ended."""
-    title = clip(words("run.title", name=name_of(record, words), id=run.id), TITLE)
-    facts = {key: quoted(value, 200) for key, value in run.facts.items()}
-    text = words(f"run.{run.state}", **{"stage": "", "branch": "", "commit": "", "cause": "", "pull": "", **facts})
-    blocks: list[Block] = [Text(text)]
-    if run.state == "running":
-        blocks.append(Bar(fraction, clip(run.facts.get("stage", ""), LABEL)))
-    buttons = {
-        "waiting": (button(words, "cancel", f"run.cancel|{run.id}", "danger"),),
-        "running": (button(words, "cancel", f"run.cancel|{run.id}", "danger"),),
-        "failed": (button(words, "again", f"draft.submit|{record.id}"),),
-    }.get(run.state, ())
-    return Card(title, tuple(blocks), buttons)
-
-
-# --- everything else -------------------------------------------------------------------------------------------------
-
-
-def welcome(words: Words) -> Card:
-    return Card(
-        words("welcome.title"),
-        (Text(words("welcome.text")),),
-        (
-            button(words, "skill", "skill.start|", "good"),
-            button(words, "drafts", "draft.list|"),
-            button(words, "help", "help.show|"),
-        ),
-    )
-
-
-def drafts(known: Known) -> Card:
-    """The person's open drafts, newest last, each a press away."""
-    words = known.words
-    if not known.drafts:
-        return Card(words("drafts.title"), (Text(words("drafts.none")),), (button(words, "skill", "skill.start|", "good"),))
-    listed = known.drafts[-LISTED:]
-    lines = [
-        words("drafts.line", id=one.id, name=quoted(name_of(one, words)), state=words(f"drafts.{one.state}")) for one in listed
-    ]
-    buttons = tuple(button(words, "open", f"draft.open|{one.id}", id=one.id) for one in listed)
-    return Card(words("drafts.title"), (Text("\n".join(lines)),), buttons)

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core import cards, drafting, form, submitting
-from bot.core.contribute import EXAMPLES, FORMS, value_of
+from bot.core import cards, documents, drafting, form, notices, submitting
+from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
 from bot.core.records import Draft
 from bot.core.talk import Answer, Cancel, Effect, Event, Show
+from pipeline.taxonomy import SKILLS
 
 COMPLETIONS = 25  # Discord: choices of an autocomplete
 
@@ -22,43 +23,40 @@ class Spec:
     draft: bool = False
 
 
-def _skill(event: Event, known: Known, text: str) -> list[Effect]:
-    return drafting.begin(event, known, "skill", text.strip())
+def _begins(form_name: str) -> Callable[[Event, Known, str], list[Effect]]:
+    return lambda event, known, text: drafting.begin(event, known, form_name, text.strip())
 
 
 def _draft(event: Event, known: Known, text: str) -> list[Effect]:
     if not text.strip():
-        return [Show(cards.drafts(known), private=True)]
+        return [Show(notices.drafts(known), private=True)]
     if known.draft is None or not is_author(event, known.draft):
         return [Answer(known.words("draft.unknown", id=cards.quoted(text)), private=True)]
     return drafting.resume(event, known, known.draft)
 
 
 def _edit(event: Event, known: Known, text: str) -> list[Effect]:
-    """`/edit`, `/edit 2`, `/edit 2 answer`, `/edit place`, by number, by name, or by what stands."""
+    """`/edit`, `/edit 2`, `/edit 2 answer`, `/edit work 1`, `/edit place`, by number, by name, or by what stands."""
     draft = _of(known)
-    what, _, question = text.strip().partition(" ")
-    if not what:
+    if not text.strip():
         return drafting.fill_standing(event, known, draft)
-    if part := _part(draft, what):
-        return drafting.edit(event, known, draft, EXAMPLES.name, part, question.strip())
-    page = _page(draft, what, known)
-    if page is None or page == EXAMPLES.name:
-        return [Answer(known.words("edit.unknown", what=cards.quoted(what)), private=True)]
-    return drafting.edit(event, known, draft, page, 0, question.strip())
+    if found := _named(draft, text, known):
+        return drafting.edit(event, known, draft, *found)
+    return [Answer(known.words("edit.unknown", what=cards.quoted(text)), private=True)]
 
 
 def _delete(event: Event, known: Known, text: str) -> list[Effect]:
     draft = _of(known)
-    if part := _part(draft, text.strip()):
-        return drafting.drop(event, known, draft, part)
+    found = _named(draft, text, known)
+    if found and found[1]:
+        return drafting.drop(event, known, draft, *found[:2])
     return [Answer(known.words("example.unknown", what=cards.quoted(text)), private=True)]
 
 
 def _move(event: Event, known: Known, text: str) -> list[Effect]:
     draft = _of(known)
     numbers = text.split()
-    count = len(form.parts(EXAMPLES, draft.answers))
+    count = len(form.parts(FORMS[draft.form].page(EXAMPLE), draft.answers))
     if len(numbers) != 2 or not all(number.isascii() and number.isdigit() and 1 <= int(number) <= count for number in numbers):
         return [Answer(known.words("move.usage", count=count), private=True)]
     return drafting.move(event, known, draft, int(numbers[0]), int(numbers[1]))
@@ -68,8 +66,14 @@ def _place(event: Event, known: Known, text: str) -> list[Effect]:
     draft = _of(known)
     if not text.strip():
         return drafting.edit(event, known, draft, "place", 0, "path")
-    item = form.part_items(FORMS[draft.form].page("place"), 0, draft.answers)[0]
-    return drafting.choose(event, known, draft, item.key, value_of(item, text, known.words))
+    return drafting.choose(event, known, draft, "place.path", text)
+
+
+def _find(event: Event, known: Known, text: str) -> list[Effect]:
+    draft = _of(known)
+    if draft.form != "knowledge":
+        return [Answer(known.words("find.no_document"), private=True)]
+    return documents.find(event, known, draft, text.strip())
 
 
 def _invite(event: Event, known: Known, text: str) -> list[Effect]:
@@ -95,12 +99,15 @@ def _help(event: Event, known: Known, text: str) -> list[Effect]:
 COMMANDS = {
     spec.name: spec
     for spec in (
-        Spec("skill", _skill, act="draft"),
+        Spec("skill", _begins("skill"), act="draft"),
+        Spec("grounded", _begins("grounded"), act="draft"),
+        Spec("knowledge", _begins("knowledge"), act="draft"),
         Spec("draft", _draft),
         Spec("edit", _edit, draft=True),
         Spec("delete", _delete, draft=True),
         Spec("move", _move, draft=True),
         Spec("place", _place, draft=True),
+        Spec("find", _find, draft=True),
         Spec("undo", lambda event, known, text: drafting.undo(event, known, _of(known)), draft=True),
         Spec("preview", lambda event, known, text: drafting.preview(event, known, _of(known)), draft=True),
         Spec("invite", _invite, draft=True),
@@ -129,14 +136,18 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
 
 def _paths(known: Known, prefix: str) -> list[str]:
     """Folders of the level that is being typed and of the next, as people name them: without the root."""
-    names = [path.partition("/")[2] for path in known.tree.folders]
+    root = f"{FORMS[known.draft.form].root if known.draft else SKILLS}/"
+    names = [path.removeprefix(root) for path in known.tree.folders if path.startswith(root)]
     depth = prefix.count("/")
     return list(dict.fromkeys(name for name in names if name and name.startswith(prefix) and name.count("/") <= depth + 1))
 
 
 def _targets(draft: Draft, name: str) -> list[str]:
-    numbers = [str(number) for number, _ in enumerate(form.parts(EXAMPLES, draft.answers), 1)]
-    return numbers if name != "edit" else [*numbers, *(page.name for page in FORMS[draft.form].pages if not page.least)]
+    pages = FORMS[draft.form].asked(draft.answers)
+    parts = {page.name: [str(at) for at, _ in enumerate(form.parts(page, draft.answers), 1)] for page in pages if page.least}
+    others = [f"{page} {at}" for page, found in parts.items() if page != EXAMPLE for at in found if name != "move"]
+    singles = [page.name for page in pages if not page.least] if name == "edit" else []
+    return [*parts[EXAMPLE], *others, *singles]
 
 
 def is_author(event: Event, draft: Draft) -> bool:
@@ -148,14 +159,23 @@ def _of(known: Known) -> Draft:
     return known.draft
 
 
-def _part(draft: Draft, typed: str) -> int:
-    """The number of the part that people call by its place, 1 for the first; 0 if there is none."""
-    order = form.parts(EXAMPLES, draft.answers)
-    if typed.isascii() and typed.isdigit() and 1 <= int(typed) <= len(order):
-        return order[int(typed) - 1]
-    return 0
+def _named(draft: Draft, text: str, known: Known) -> tuple[str, int, str] | None:
+    """The page, part and question that people call "2", "2 answer", "work 1", "place"; None if there is none such."""
+    words = text.split()
+    name = EXAMPLE if words[:1] and words[0].isdigit() else _page(draft, words.pop(0), known) if words else None
+    if name is None:
+        return None
+    page = FORMS[draft.form].page(name)
+    if not page.least:
+        return name, 0, " ".join(words)
+    order = form.parts(page, draft.answers)
+    typed = words.pop(0) if words else ""
+    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= len(order)):
+        return None
+    return name, order[int(typed) - 1], " ".join(words)
 
 
 def _page(draft: Draft, typed: str, known: Known) -> str | None:
-    names = [page.name for page in FORMS[draft.form].pages]
-    return next((name for name in names if typed.casefold() in (name, known.words(f"page.{name}").casefold())), None)
+    names = [page.name for page in FORMS[draft.form].asked(draft.answers)]
+    called = {name: {name, cards.page_name(draft, name, known.words).casefold()} for name in names}
+    return next((name for name in names if typed.casefold() in called[name]), None)

@@ -1,16 +1,15 @@
 """event x known -> effects: the whole conduct of the bot, with no I/O, no clock and no chance in it.
 
 Where an answer needs a look at something there is a `Look` among the effects: the shell looks, drops the rest and calls
-`decide` again with the finding in `known.found`. Two rounds at most: what has its finding must not ask for another.
+`decide` again with the finding in `known.found`. What was found is never asked for again, so the rounds come to an end.
 """
 
 from dataclasses import replace
 from typing import assert_never
 
-from bot.core import cards, drafting, rules, submitting
+from bot.core import bringing, cards, documents, drafting, fetching, notices, rules, submitting
 from bot.core.commands import COMMANDS, is_author
-from bot.core.contribute import EXAMPLES
-from bot.core.form import parts
+from bot.core.contribute import FORMS
 from bot.core.known import Known
 from bot.core.records import Draft, Run
 from bot.core.talk import (
@@ -46,7 +45,7 @@ def decide(event: Event, known: Known) -> list[Effect]:
         case Unsaid(message):
             return drafting.unsaid(event, known, known.draft, message) if _mine(event, known) and known.draft else []
         case Opened():
-            return [Show(cards.welcome(known.words), slot="home")]
+            return [Show(notices.welcome(known.words), slot="home")]
         case Stopped(message):
             return [Cancel(message)]
         case Moved() as moved:
@@ -75,8 +74,8 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
     action, _, value = token.partition("|")
     _, _, rest = value.partition(".")
     match action:
-        case "skill.start":
-            return _command(event, known, "skill", "")
+        case "skill.start" | "knowledge.start":
+            return _command(event, known, action.partition(".")[0], "")
         case "draft.list":
             return _command(event, known, "draft", "")
         case "help.show":
@@ -100,6 +99,8 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "open": drafting.resume,
         "submit": submitting.before_submit,
         "overwrite": submitting.overwrite,
+        "reread": documents.again,
+        "find": lambda event, known, draft: documents.find(event, known, draft, ""),
         "dco": submitting.dco,
         "signer": submitting.signer,
     }
@@ -115,8 +116,12 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
             return drafting.choose(event, known, draft, *rest.split("=", 1))
         case "clean" if rest in draft.answers:
             return drafting.clean(event, known, draft, rest)
-        case "drop" | "keep" if rest.isdigit() and int(rest) in parts(EXAMPLES, draft.answers):
-            return {"drop": drafting.drop, "keep": drafting.keep}[verb](event, known, draft, int(rest))
+        case "drop" | "keep" if target and target[1] and rest.partition(".")[0] in draft.answers:
+            return {"drop": drafting.drop, "keep": drafting.keep}[verb](event, known, draft, *target)
+        case "as" if rest in FORMS:
+            return drafting.become(event, known, draft, rest)
+        case "take":
+            return documents.take(event, known, draft, rest)
         case _:
             return drafting.settle(event, known, draft, lead=known.words("press.stale"))
 
@@ -139,27 +144,28 @@ def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
 
 def _said(event: Event, known: Known, said: Said) -> list[Effect]:
     words = known.words
-    wish = None if said.edited else _wish(known, said.text)
-    in_thread = bool(known.conversation.parent)
-    if wish is not None and not in_thread:
-        return _gate(event, known, "draft") or drafting.begin(event, known, "skill", wish)
+    if said.files or (not said.edited and bringing.is_entry(said.text)):
+        return _gate(event, known, "draft") or bringing.brought(event, known, said.files or said.text)
+    kind, wish = ("", "") if said.edited else _wish(known, said.text)
+    if kind and not known.conversation.parent:
+        return _gate(event, known, "draft") or drafting.begin(event, known, kind, wish)
     if not known.draft or known.draft.state == "discarded":
-        return [] if said.edited else [Answer(words("said.no_draft"), buttons=cards.welcome(words).buttons)]
+        return [] if said.edited else [Answer(words("said.no_draft"), buttons=notices.welcome(words).buttons)]
     if not is_author(event, known.draft):
         return [_not_yours(known, known.draft)]
     if said.edited:
         return drafting.reworded(event, known, known.draft, said.text, said.message)
-    effects = drafting.said(event, known, known.draft, said.text, said.message)
-    return [Answer(words("said.file")), *effects] if said.files else effects
+    return drafting.said(event, known, known.draft, said.text, said.message)
 
 
-def _wish(known: Known, text: str) -> str | None:
-    """What somebody wants to teach, if that is what the text says; "" if it says no more than that."""
+def _wish(known: Known, text: str) -> tuple[str, str]:
+    """The kind of contribution that somebody wants to make, if that is what the text says, and what it is about."""
     bare = " ".join(text.split())
-    for phrase in sorted(known.words.spellings("intent.skill"), key=len, reverse=True):
+    phrases = [(phrase, kind) for kind in ("skill", "knowledge") for phrase in known.words.spellings(f"intent.{kind}")]
+    for phrase, kind in sorted(phrases, key=lambda pair: -len(pair[0])):
         if bare.casefold().startswith(phrase):
-            return bare[len(phrase) :].strip(" .:!…")
-    return None
+            return kind, bare[len(phrase) :].strip(" .:!…")
+    return "", ""
 
 
 def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
@@ -167,8 +173,10 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
     draft = known.draft
     if draft is None:
         return []
+    if fetching.is_reading(moved.run):
+        return documents.moved(event, known, draft, moved)
     run = Run(moved.run, moved.state, moved.facts)
-    card = cards.run(draft, run, known.words, moved.fraction)
+    card = notices.run(draft, run, known.words, moved.fraction)
     effects: list[Effect] = [Show(card, f"run.{moved.run}", draft.place)]
     if moved.state not in ("done", "failed", "cancelled"):
         return effects
@@ -202,7 +210,7 @@ def _mine(event: Event, known: Known) -> bool:
 
 
 def _no_draft(known: Known) -> Answer:
-    return Answer(known.words("draft.none_here"), buttons=cards.welcome(known.words).buttons[:2], private=True)
+    return Answer(known.words("draft.none_here"), buttons=notices.welcome(known.words).buttons[:2], private=True)
 
 
 def _not_yours(known: Known, draft: Draft) -> Answer:

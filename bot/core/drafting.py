@@ -6,10 +6,11 @@ once more with the finding, and only then is it saved and shown. What was typed 
 
 from dataclasses import replace
 
-from bot.core import cards, form
-from bot.core.contribute import EXAMPLES, FORMS, pairs, value_of
+from bot.core import cards, fetching, form
+from bot.core.contribute import EXAMPLE, FORMS, GROUNDED, SKILL
 from bot.core.form import Item
-from bot.core.known import Known
+from bot.core.known import Finding, Known
+from bot.core.reading import change_of, pairs, placed
 from bot.core.records import Conversation, Draft, Spent, merged
 from bot.core.talk import (
     Answer,
@@ -37,19 +38,32 @@ def slot(draft: Draft) -> str:
 
 def begin(event: Event, known: Known, form_name: str, wish: str = "") -> list[Effect]:
     """Start a draft in a thread of its own; `wish` is what the person said it is about, offered as its description."""
-    parent = known.conversation.parent or event.place
-    name = short(event.id, DRAFT_ID)
-    answers = {"sources.github": known.person.github} if known.person.github else {}
-    draft = Draft(name, form_name, event.person, thread(parent, name), event.at, (event.person,), answers)
+    the_form, draft = FORMS[form_name], fresh(event, known, form_name)
     wish = wish[:1].upper() + wish[1:]
-    title = cards.clip(wish, 60) or known.words(f"{form_name}.untitled")
     offer: tuple[Button, ...] = ()
-    token = f"draft.choose|{name}.about.description={wish}"
+    token = f"draft.choose|{draft.id}.{the_form.title}={wish}"
     if wish and len(token) <= 100:
         offer = (Button(cards.clip(known.words("button.wish", wish=wish), 75), token),)
+    if the_form is SKILL:
+        offer = (*offer, cards.button(known.words, "grounded", f"draft.as|{draft.id}.{GROUNDED.name}"))
     effects = settle(event, known, draft, lead=known.words(f"{form_name}.begin"), offer=offer)
+    return opened(event, known, draft, cards.clip(wish, 60), effects)
+
+
+def fresh(event: Event, known: Known, form_name: str) -> Draft:
+    """An empty draft, named by the event, in a thread of its own."""
+    name = short(event.id, DRAFT_ID)
+    answers = {"sources.github": known.person.github} if known.person.github else {}
+    place = thread(known.conversation.parent or event.place, name)
+    return Draft(name, form_name, event.person, place, event.at, (event.person,), answers)
+
+
+def opened(event: Event, known: Known, draft: Draft, title: str, effects: list[Effect]) -> list[Effect]:
+    """What beginning a draft needs besides its own effects: its thread, a word where one was, and that it counts."""
     if isinstance(effects[0], Look):
         return effects
+    title = title or known.words(f"{draft.form}.untitled")
+    parent = known.conversation.parent or event.place
     spent = Save(Spent(event.person, "draft", event.at, event.id))
     place = Conversation(draft.place, title, parent, draft.id, (event.person,))
     there = Answer(known.words("draft.there", title=cards.quoted(title)), place=parent)
@@ -60,23 +74,29 @@ def settle(
     event: Event, known: Known, draft: Draft, *, lead: str = "", offer: tuple[Button, ...] = (), ask: bool = True
 ) -> list[Effect]:
     """Save the draft, redraw its card and ask what stands next, after `lead` (what just happened, in a sentence)."""
+    draft, work = fetching.wanted(draft)
     finding = known.finding()
     if finding is None:
         return [Look("draft", draft)]
     if known.draft and draft.revision != known.draft.revision:
         draft = replace(draft, state="open")  # what was proposed is no longer what it says
     effects: list[Effect] = [Save(draft), *_focus(event, known, draft), *_named(known, draft)]
-    effects.append(Show(cards.draft(draft, known, finding), slot(draft), draft.place))
+    effects += [Show(cards.draft(draft, known, finding), slot(draft), draft.place), *work]
     if not ask:
-        return [*effects, Answer(lead, place=draft.place)] if lead else effects
-    standing = form.stands(FORMS[draft.form], draft.answers, draft.asked)
-    if standing:
-        question, buttons = cards.question(standing, draft, known, finding)
-    else:
-        question = known.words("draft.whole")
-        buttons = (cards.button(known.words, "submit", f"draft.submit|{draft.id}", "good"),)
+        return [*effects, Answer(lead, buttons=offer, place=draft.place)] if lead else effects
+    question, buttons = _next(draft, known, finding)
     effects.append(Answer(" ".join(filter(None, (lead, question))), buttons=(*offer, *buttons), place=draft.place))
     return effects
+
+
+def _next(draft: Draft, known: Known, finding: Finding) -> tuple[str, tuple[Button, ...]]:
+    """What is asked next, with the ways out; or what is waited for, or that everything is there."""
+    the_form = FORMS[draft.form]
+    if standing := form.stands(the_form, draft.answers, draft.asked):
+        return cards.question(standing, draft, known, finding)
+    if not form.whole(the_form, draft.answers):
+        return known.words("document.reading"), ()
+    return known.words("draft.whole"), (cards.button(known.words, "submit", f"draft.submit|{draft.id}", "good"),)
 
 
 def _focus(event: Event, known: Known, draft: Draft) -> list[Effect]:
@@ -98,11 +118,13 @@ def said(event: Event, known: Known, draft: Draft, text: str, message: str) -> l
     """Take what was typed as the answer to the question that stands, or as examples where it is labelled so."""
     if not text.strip():
         return settle(event, known, draft, lead=known.words("said.empty"))
-    change = _understood(draft, text, known)
+    found = pairs(text, known.words)
+    changed = as_form(draft, GROUNDED.name) if draft.form == SKILL.name and any("context" in pair for pair in found) else draft
+    change = _understood(changed, text, found, known)
     if change is None:
         return settle(event, known, draft, lead=known.words("said.nothing_open"), ask=False)
     heard = {**draft.heard, message: tuple(change)} if message else draft.heard
-    changed = replace(draft.with_answers(change), asked="", heard=heard)
+    changed = replace(changed.with_answers(change), asked="", heard=heard)
     return _remember(event, known, changed, settle(event, known, changed, lead=_counted(draft, changed, known)))
 
 
@@ -115,12 +137,12 @@ def reworded(event: Event, known: Known, draft: Draft, text: str, message: str) 
     found = pairs(text, known.words)
     if found and len(typed) == sum(map(len, found)):
         values = [value for pair in found for value in pair.values()]
-        change = dict(zip(typed, values, strict=True))
+        change = dict[str, str | None](zip(typed, values, strict=True))
     elif len(typed) == 1 and (item := _item(draft, typed[0])):
-        change = {typed[0]: value_of(item, text, known.words)}
+        change = change_of(item, text, known.words)
     else:
         return settle(event, known, draft, lead=known.words("said.edit_unclear"))
-    return settle(event, known, draft.with_answers(dict(change)), lead=known.words("said.edited"))
+    return settle(event, known, draft.with_answers(change), lead=known.words("said.edited"))
 
 
 def unsaid(event: Event, known: Known, draft: Draft, message: str) -> list[Effect]:
@@ -129,43 +151,29 @@ def unsaid(event: Event, known: Known, draft: Draft, message: str) -> list[Effec
     if not keys:
         return []
     change: dict[str, str | None] = dict.fromkeys(keys)
-    for part in {int(key.split(".")[1]) for key in keys if key.startswith("example.")}:
-        rest = [key for key in draft.answers if key.startswith(f"example.{part}.") and key not in keys]
-        if not rest:
-            change |= form.without_part(EXAMPLES, part, merged(draft.answers, change))
+    for stem in {key.rpartition(".")[0] for key in keys if key.count(".") == 2}:
+        page, part = stem.split(".")
+        if not any(key.startswith(f"{stem}.") and key not in keys for key in draft.answers):
+            change |= form.without_part(FORMS[draft.form].page(page), int(part), merged(draft.answers, change))
     return settle(event, known, draft.with_answers(change), lead=known.words("said.deleted"))
 
 
-def _understood(draft: Draft, text: str, known: Known) -> dict[str, str | None] | None:
+def _understood(draft: Draft, text: str, found: list[dict[str, str]], known: Known) -> dict[str, str | None] | None:
     """The change to the answers that a typed text means; None if nothing was open that it could answer."""
-    standing = form.stands(FORMS[draft.form], draft.answers, draft.asked)
-    found = pairs(text, known.words)
-    if found and (standing is None or standing.page is EXAMPLES or len(found[0]) == 2):
-        return _paired(draft, found, standing)
+    the_form = FORMS[draft.form]
+    standing = form.stands(the_form, draft.answers, draft.asked)
+    if found and (standing is None or standing.page.name == EXAMPLE or len(found[0]) > 1):
+        return placed(the_form, draft.answers, found, standing)
     if standing is None:
         return None
-    change: dict[str, str | None] = {standing.key: value_of(standing, text, known.words)}
+    change = change_of(standing, text, known.words)
     return change | form.with_part(standing.page, standing.part, draft.answers) if standing.part else change
-
-
-def _paired(draft: Draft, found: list[dict[str, str]], standing: Item | None) -> dict[str, str | None]:
-    """Put pasted pairs into the draft: the first into the example that stands, unless that has the same part already."""
-    answers = dict(draft.answers)
-    change: dict[str, str | None] = {}
-    part = standing.part if standing and standing.page is EXAMPLES else form.next_part(EXAMPLES, answers)
-    for index, pair in enumerate(found):
-        if index or any(f"example.{part}.{name}" in answers for name in pair if standing and standing.question.name != name):
-            part = form.next_part(EXAMPLES, answers)
-        step: dict[str, str | None] = {f"example.{part}.{name}": value for name, value in pair.items()}
-        step |= form.with_part(EXAMPLES, part, answers)
-        change |= step
-        answers |= {key: value for key, value in step.items() if value is not None}
-    return change
 
 
 def _counted(before: Draft, after: Draft, known: Known) -> str:
     """Say how many examples a paste brought, when it was more than one."""
-    count = len(form.parts(EXAMPLES, after.answers)) - len(form.parts(EXAMPLES, before.answers))
+    page = FORMS[after.form].page(EXAMPLE)
+    count = len(form.parts(page, after.answers)) - len(form.parts(page, before.answers))
     return known.words("said.examples", count=count) if count > 1 else ""
 
 
@@ -197,7 +205,12 @@ def is_key(draft: Draft, key: str) -> bool:
 
 
 def choose(event: Event, known: Known, draft: Draft, key: str, value: str) -> list[Effect]:
-    return settle(event, known, replace(draft.with_answers({key: value}), asked=""))
+    """Take the answer that a button or a command gives."""
+    item = _item(draft, key)
+    assert item, key  # `decide` has looked
+    change = change_of(item, value, known.words)
+    change |= form.with_part(item.page, item.part, draft.answers) if item.part else {}
+    return settle(event, known, replace(draft.with_answers(change), asked=""))
 
 
 def clean(event: Event, known: Known, draft: Draft, key: str) -> list[Effect]:
@@ -207,20 +220,36 @@ def clean(event: Event, known: Known, draft: Draft, key: str) -> list[Effect]:
     return settle(event, known, draft.with_answers({key: kept}), lead=known.words("said.cleaned"))
 
 
-def drop(event: Event, known: Known, draft: Draft, part: int) -> list[Effect]:
-    number = form.place_of(EXAMPLES, draft.answers, part)
-    changed = draft.with_answers(form.without_part(EXAMPLES, part, draft.answers))
-    return settle(event, known, changed, lead=known.words("example.dropped", number=number))
+def drop(event: Event, known: Known, draft: Draft, page: str, part: int) -> list[Effect]:
+    the_page = FORMS[draft.form].page(page)
+    what = cards.part_name(draft, the_page, part, known.words)
+    changed = draft.with_answers(form.without_part(the_page, part, draft.answers))
+    return settle(event, known, changed, lead=known.words("part.dropped", what=what))
 
 
-def keep(event: Event, known: Known, draft: Draft, part: int) -> list[Effect]:
-    return settle(event, known, draft.with_answers({f"example.{part}.same": "kept"}))
+def keep(event: Event, known: Known, draft: Draft, page: str, part: int) -> list[Effect]:
+    return settle(event, known, draft.with_answers({f"{page}.{part}.same": "kept"}))
 
 
 def move(event: Event, known: Known, draft: Draft, number: int, to: int) -> list[Effect]:
-    part = form.parts(EXAMPLES, draft.answers)[number - 1]
-    changed = draft.with_answers(form.moved_part(EXAMPLES, part, to, draft.answers))
-    return settle(event, known, changed, lead=known.words("example.moved", number=number, to=to))
+    page = FORMS[draft.form].page(EXAMPLE)
+    part = form.parts(page, draft.answers)[number - 1]
+    what = cards.part_name(draft, page, part, known.words)
+    changed = draft.with_answers(form.moved_part(page, part, to, draft.answers))
+    return settle(event, known, changed, lead=known.words("part.moved", what=what, to=to))
+
+
+def as_form(draft: Draft, name: str) -> Draft:
+    """The draft as another kind of skill: what was typed stays, and its place moves to the other root."""
+    path = draft.answers.get("place.path", "")
+    item = form.part_items(FORMS[name].page("place"), 0, draft.answers)[0]
+    home = FORMS[draft.form].root
+    moved = item.question.taken(path.removeprefix(f"{home}/")) if path.startswith(f"{home}/") else path
+    return draft.with_answers({"place.path": moved or None}, name)
+
+
+def become(event: Event, known: Known, draft: Draft, name: str) -> list[Effect]:
+    return settle(event, known, as_form(draft, name), lead=known.words(f"{name}.begin"))
 
 
 def undo(event: Event, known: Known, draft: Draft) -> list[Effect]:
@@ -250,7 +279,7 @@ def fill(event: Event, known: Known, draft: Draft, page: str, part: int, sent: S
         typed = sent.values.get(item.question.name)
         # A dialog shows what cannot be shown as other characters: an untouched field must not change the answer.
         if typed is not None and typed != cards.shown(draft.answers.get(item.key, "")):
-            change[item.key] = value_of(item, typed, known.words) or None
+            change |= change_of(item, typed, known.words)
     if part and any(change.values()):
         change |= form.with_part(the_page, part, draft.answers)
     changed = replace(draft.with_answers(change), asked="")

@@ -15,15 +15,32 @@ Check = Callable[[str, Answers, str], Problem | None]  # value, all answers, key
 State = str  # "done", "now", "open" or "wrong", as talk.Steps has it
 
 
+def always(answers: Answers, part: int = 0) -> bool:
+    return True
+
+
+def nothing(text: str) -> dict[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to ask. `options` are the values of a choice; `when` says whether it is asked at all."""
+    """One thing to ask.
+
+    `options` are the values of a choice; `when` says of which parts it is asked at all. `taken` makes of what was typed
+    what is kept; `more` says what else the same text answers, by key. An `optional` one may stay empty. What is `given`
+    nobody is asked for: a run finds it.
+    """
 
     name: str
     checks: tuple[Check, ...] = ()
     options: tuple[str, ...] = ()
     lines: bool = False
-    when: Callable[[Answers], bool] = lambda answers: True
+    when: Callable[[Answers, int], bool] = always
+    taken: Callable[[str], str] = str.strip
+    more: Callable[[str], Mapping[str, str]] = nothing
+    optional: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +50,24 @@ class Page:
     name: str
     questions: tuple[Question, ...]
     least: int = 0
+    when: Callable[[Answers], bool] = always
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
+    """`root` is the folder of the taxonomy under which such entries lie, `title` the key of the answer that names a draft."""
+
     name: str
+    root: str
+    title: str
     pages: tuple[Page, ...]
 
     def page(self, name: str) -> Page:
         return next(page for page in self.pages if page.name == name)
+
+    def asked(self, answers: Answers) -> tuple[Page, ...]:
+        """The pages that these answers call for."""
+        return tuple(page for page in self.pages if page.when(answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +97,7 @@ def place_of(page: Page, answers: Answers, part: int) -> int:
 
 def items(form: Form, answers: Answers) -> list[Item]:
     """Everything that is asked, in order; of a page that lacks parts also the next one."""
-    return [item for page in form.pages for item in page_items(page, answers)]
+    return [item for page in form.asked(answers) for item in page_items(page, answers)]
 
 
 def page_items(page: Page, answers: Answers) -> list[Item]:
@@ -84,22 +110,28 @@ def page_items(page: Page, answers: Answers) -> list[Item]:
 
 def part_items(page: Page, part: int, answers: Answers) -> list[Item]:
     stem = f"{page.name}.{part}" if part else page.name
-    return [Item(page, question, part, f"{stem}.{question.name}") for question in page.questions if question.when(answers)]
+    questions = (question for question in page.questions if question.when(answers, part))
+    return [Item(page, question, part, f"{stem}.{question.name}") for question in questions]
 
 
 def problem(item: Item, answers: Answers) -> Problem | None:
     """What is wrong with the answer of one item; a missing one has the code "missing"."""
     value = answers.get(item.key, "")
     if not value:
-        return Problem("missing", "not answered yet", item.key)
+        return None if item.question.optional else Problem("missing", "not answered yet", item.key)
     return next((found for check in item.question.checks if (found := check(value, answers, item.key))), None)
 
 
 def stands(form: Form, answers: Answers, asked: str = "") -> Item | None:
-    """The item that is to be answered next: the one asked for again, else the first that is missing or wrong."""
+    """The item that a person is to answer next: the one asked for again, else the first that is missing or wrong."""
     everything = items(form, answers)
     again = next((item for item in everything if item.key == asked), None)
-    return again or next((item for item in everything if problem(item, answers)), None)
+    return again or next((item for item in everything if not item.question.given and problem(item, answers)), None)
+
+
+def whole(form: Form, answers: Answers) -> bool:
+    """Whether every answer is there and in order, those that runs give too."""
+    return not any(problem(item, answers) for item in items(form, answers))
 
 
 def page_state(form: Form, page: Page, answers: Answers, asked: str = "") -> State:

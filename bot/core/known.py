@@ -8,17 +8,46 @@ from bot.core.rules import EVERYONE, Role
 from bot.core.talk import Command, Event, Moved, Press, Submit
 from bot.core.words import Words
 from pipeline.errors import Problem
-from pipeline.taxonomy import Tree
+from pipeline.taxonomy import Entry, Tree, Work
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A draft as it stands, looked at: its files' text, what their writer refuses, places for it, whether one is taken."""
+    """A draft as it stands, looked at: its files' text, what their writer refuses, places for it, whether one is taken.
+
+    `advice` is what triage would ask about; it blocks nothing.
+    """
 
     yaml: str = ""
     problems: tuple[Problem, ...] = ()
     places: tuple[str, ...] = ()
     taken: bool = False
+    advice: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A passage of a document: its own text, to the letter."""
+
+    id: str
+    file: str
+    heading: str
+    text: str
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A file that somebody sent, read: the entry that is in it, or its works, or why there is none.
+
+    `changes` is what was made of it, in the order in which people should hear it; `diff` how its text was mended.
+    """
+
+    entry: Entry | None = None
+    works: tuple[Work, ...] = ()
+    changes: tuple[Problem, ...] = ()
+    diff: str = ""
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +72,16 @@ class Known:
     def finding(self) -> Finding | None:
         found = self.found.get("draft")
         assert found is None or isinstance(found, Finding)
+        return found
+
+    def excerpts(self) -> tuple[Excerpt, ...] | None:
+        found = self.found.get("passages")
+        assert found is None or isinstance(found, tuple)
+        return found
+
+    def brought(self) -> tuple[Brought, ...] | None:
+        found = self.found.get("file")
+        assert found is None or isinstance(found, tuple)
         return found
 
 

@@ -36,7 +36,8 @@ class Draft:
     """A contribution that is being written: a dict of answers. What is missing and what stands next is computed.
 
     `asked` is a field that the person wants asked again; `heard` says which message gave which answers, so that an
-    edited or deleted message changes them; `undo` holds, newest last, the earlier values (None: there was none).
+    edited or deleted message changes them; `undo` holds, newest last, the earlier values (None: there was none; under ""
+    the earlier form).
     `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet.
     """
 
@@ -56,25 +57,35 @@ class Draft:
     replaces: bool = False
     run: str = ""
 
-    def with_answers(self, change: Mapping[str, str | None]) -> "Draft":
-        """The draft with those answers set, or taken out where the value is None; one step that undo takes back."""
+    def with_answers(self, change: Mapping[str, str | None], form: str = "") -> "Draft":
+        """The draft with those answers set, or taken out where the value is None, as one of another form where it is named.
+
+        One step that undo takes back.
+        """
         change = {key: value for key, value in change.items() if self.answers.get(key) != value}
-        if not change:
+        form = form or self.form
+        if not change and form == self.form:
             return self
-        before = {key: self.answers.get(key) for key in change}
+        before = {key: self.answers.get(key) for key in change} | ({} if form == self.form else {"": self.form})
         return replace(
             self,
+            form=form,
             answers=merged(self.answers, change),
             undo=(*self.undo, before)[-UNDO:],
             revision=self.revision + 1,
             signed=0.0,
         )
 
+    def found(self, change: Mapping[str, str | None]) -> "Draft":
+        """The draft with answers that nobody gave: a run found them, and undo does not touch them."""
+        answers = merged(self.answers, change)
+        return self if answers == dict(self.answers) else replace(self, answers=answers, revision=self.revision + 1, signed=0.0)
+
     def undone(self) -> "Draft":
         *earlier, last = self.undo
-        return replace(
-            self, answers=merged(self.answers, last), undo=tuple(earlier), revision=self.revision + 1, asked="", signed=0.0
-        )
+        answers = merged(self.answers, {key: value for key, value in last.items() if key})
+        back = replace(self, form=last.get("") or self.form, answers=answers, undo=tuple(earlier))
+        return replace(back, revision=self.revision + 1, asked="", signed=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ DCO = "1.1"
 
 def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:
     """Show what would go out, or what is still missing."""
-    if form.stands(FORMS[draft.form], draft.answers):
+    if not form.whole(FORMS[draft.form], draft.answers):
         return settle(event, known, replace(draft, asked=""), lead=known.words("submit.not_yet"))
     finding = known.finding()
     if finding is None:
@@ -63,14 +63,14 @@ def signed(event: Event, known: Known, draft: Draft, sent: Submit) -> list[Effec
 
 def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
     """Start the run that proposes the draft. Its key is the draft's revision: a second press is the same run."""
-    if form.stands(FORMS[draft.form], draft.answers):
+    if not form.whole(FORMS[draft.form], draft.answers):
         return before_submit(event, known, draft)
     if draft.state == "submitted" and draft.run == run_of(draft):
         return [Answer(known.words("submit.already"), place=draft.place)]
     person = known.person
     sent = replace(draft, signed=event.at, run=run_of(draft))
     inputs = {
-        "entry": entry(draft.answers),
+        "entry": entry(draft.form, draft.answers),
         "name": person.full_name,
         "mail": person.mail,
         "signed_at": event.at,

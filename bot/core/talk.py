@@ -333,9 +333,13 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Ask the shell for a finding; it calls `decide` once more with `known.found[what]`."""
+    """Ask the shell for a finding; it calls `decide` once more with `known.found[what]`.
 
-    what: Literal["draft"]
+    The subject: of "draft" a Draft as it would stand; of "file" Files, or a text typed in their place; of "passages" the
+    run that read a document, a query ("#ID" for one passage) and how many.
+    """
+
+    what: Literal["draft", "file", "passages"]
     subject: object
 
 

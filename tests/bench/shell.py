@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bot import settings as settings_module
 from bot.app import App
-from bot.core.talk import Command, Event, Said
+from bot.core.talk import Command, Event, File, Said
 from bot.look import Looker
+from bot.pack import enclosed
 from bot.play import BEGIN
 from bot.rows import Message
 from bot.store import Store
@@ -41,6 +42,9 @@ class Silent:
     async def find(self, message: Message) -> str:
         return message.key
 
+    async def fetch(self, file: File) -> bytes:
+        return enclosed(file.token)
+
     async def ask(self, message: Message) -> None:
         return
 
@@ -52,7 +56,7 @@ async def measured(url: str, events: int, fsync: str) -> dict[str, float]:
     settings = settings_module.load({})
     store = Store(memory)
     with tempfile.TemporaryDirectory() as folder:
-        runs, look = Runs(memory, Path(folder), {}), Looker(Path(folder))
+        runs, look = Runs(memory, Path(folder), {}), Looker(Path(folder), Path(folder))
         app = App(store, Silent(), platform="bench", tables=settings.words, roles=settings.roles, look=look, runs=runs)
         ready = asyncio.Event()
         task = asyncio.create_task(app.run(ready))

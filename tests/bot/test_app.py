@@ -10,8 +10,9 @@ import pytest
 from bot.app import App, Stream
 from bot.core.decide import decide
 from bot.core.known import Known
-from bot.core.talk import Answer, Ask, Card, Dialog, Effect, Event, Field, Look, Said, Show, Start, Stopped
+from bot.core.talk import Answer, Ask, Card, Dialog, Effect, Event, Field, File, Look, Said, Show, Start, Stopped
 from bot.look import Looker
+from bot.pack import enclosed
 from bot.rows import Message
 from bot.settings import Settings
 from bot.store import Store
@@ -48,6 +49,9 @@ class Screen:
     async def find(self, message: Message) -> str:
         return f"at-{message.key}" if message.key in self.shown else ""
 
+    async def fetch(self, file: File) -> bytes:
+        return enclosed(file.token)
+
     async def ask(self, message: Message) -> None:
         self._take("ask", message)
 
@@ -65,7 +69,7 @@ class Screen:
 def made(store: Store, memory: Memory, settings: Settings, tmp_path: Path) -> Callable[..., App]:
     def app(screen: Screen, core: Core = decide, streams: dict[str, Stream] | None = None) -> App:
         runs = Runs(memory, tmp_path / "runs", {})
-        look = Looker(tmp_path)
+        look = Looker(tmp_path, tmp_path / "runs")
         return App(
             store,
             screen,

@@ -22,8 +22,9 @@ from typing import Any
 
 from bot import settings as settings_module
 from bot.app import App
-from bot.core.talk import Act, Command, Event, Press, Said, Submit
+from bot.core.talk import Act, Command, Event, File, Press, Said, Submit
 from bot.look import Looker
+from bot.pack import enclosed
 from bot.platforms.terminal.hear import token_of
 from bot.platforms.terminal.plain import lines_of
 from bot.play import BEGIN
@@ -112,6 +113,9 @@ class Double:
     async def find(self, message: Message) -> str:
         return message.key if message.key in self.shown() else ""
 
+    async def fetch(self, file: File) -> bytes:
+        return enclosed(file.token)
+
     async def ask(self, message: Message) -> None:
         self._write("ask", message)
 
@@ -153,7 +157,15 @@ async def session(folder: Path, url: str, die_at: int) -> int:
     settings = {"propose": {"path": str(folder / "taxonomy"), "branch": "main", "template": template}}
     runs = Runs(memory, folder / "runs", settings, clock=lambda: BEGIN + 100, look_s=0.02)
     voice = Double(folder, counter)
-    app = App(store, voice, platform="double", tables=loaded.words, roles={}, look=Looker(folder / "taxonomy"), runs=runs)
+    app = App(
+        store,
+        voice,
+        platform="double",
+        tables=loaded.words,
+        roles={},
+        look=Looker(folder / "taxonomy", folder / "runs"),
+        runs=runs,
+    )
     app.roles = loaded.roles
     ready = asyncio.Event()
     tasks = [asyncio.create_task(app.run(ready)), asyncio.create_task(carry(runs))]

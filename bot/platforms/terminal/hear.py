@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.app import RETRY_S, App
-from bot.core.talk import Act, Answer, Button, Card, Command, Event, Press, Said
-from bot.pack import pack, unpack
+from bot.core.talk import Act, Answer, Button, Card, Command, Event, File, Press, Said
+from bot.pack import enclose, pack, unpack
 from bot.rows import Message
-from pipeline.errors import Temporary
+from pipeline.check import SIZE_BYTES
+from pipeline.errors import Invalid, Problem, Temporary
+from pipeline.taxonomy import KNOWLEDGE, SKILLS
 
 _ACT = re.compile(r"\[(?P<verb>press|fill|file)\]\s*(?P<rest>.*)", re.S)
 
@@ -46,6 +48,8 @@ Typed = Command | Said | Pressed | Filled | Uploaded
 def read(line: str) -> Typed:
     """Read a typed line: "/name rest", "[press] Label", "[fill] field=text | field=text", "[file] path", else text.
 
+    A file may also be sent as "/file path": that is the terminal's own, other platforms have a button for it.
+
     In a filled value "\\n" is a new line and "\\|" a bar.
     """
     if act := _ACT.fullmatch(line.strip()):
@@ -59,8 +63,48 @@ def read(line: str) -> Typed:
                 return Uploaded(rest)
     if re.match(r"/[a-z]", line):
         name, _, text = line[1:].partition(" ")
-        return Command(name.strip(), text.strip())
+        return Uploaded(text.strip()) if name == "file" else Command(name.strip(), text.strip())
     return Said(line)
+
+
+def upload(path: str) -> Said:
+    """The act of sending a file, all of it inside: whatever happens to the file later, this was sent.
+
+    Raises Invalid where it cannot be read or is larger than any entry.
+    """
+    file = Path(path.strip("'\""))  # terminals quote a path that is dropped on them
+    try:
+        file = file.expanduser()
+        size = file.stat().st_size
+        if size > SIZE_BYTES:
+            raise Invalid(
+                Problem("file.large", f"{size} bytes", file.name, facts={"size": str(size), "limit": str(SIZE_BYTES)})
+            )
+        content = file.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:  # a path with NUL, the home of nobody
+        why = getattr(error, "strerror", None) or str(error)
+        raise Invalid(Problem("file.unreadable", why, file.name, facts={"path": path, "why": why})) from error
+    return Said("", (File(_name(file.absolute()), size, enclose(content)),))
+
+
+def _name(file: Path) -> str:
+    """The file's name, with its path below a root of the taxonomy: that says where the entry belongs, the rest is private."""
+    roots = [at for at, part in enumerate(file.parts) if part in (SKILLS, KNOWLEDGE)]
+    return "/".join(file.parts[roots[-1] :]) if roots else file.name
+
+
+def act_of(text: str) -> Act:
+    """What a person did who typed that into the prompt of a screen, where buttons and dialogs are not typed.
+
+    Raises Invalid for a file that cannot be sent.
+    """
+    match read(text):
+        case Command() as command:
+            return command
+        case Uploaded(path):
+            return upload(path)
+        case _:
+            return Said(text, message=secrets.token_hex(8))
 
 
 def _values(text: str) -> dict[str, str]:

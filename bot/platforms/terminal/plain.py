@@ -9,14 +9,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from bot.core.cards import shown
+from bot.core.cards import say_problem, shown
 from bot.core.talk import Answer, Card, Dialog, Submit
 from bot.core.words import Words
-from bot.platforms.terminal.hear import Ear, Filled, Pressed, Uploaded, press, read
+from bot.platforms.terminal.hear import Ear, Filled, Pressed, Uploaded, press, read, upload
 from bot.platforms.terminal.render import answer_lines, card_lines, dialog_lines, plain
 from bot.platforms.terminal.say import Desk
 from bot.rows import Message
-from pipeline.errors import Temporary
+from pipeline.errors import Invalid, Temporary
 
 _PERSON = re.compile(r"(?P<who>\w[\w-]*)(?P<act>\[\w+\])?>? ?(?P<rest>.*)")
 _LINE = re.compile(r"\w[\w-]*(> |\[(press|fill|file)\] )")
@@ -78,9 +78,15 @@ class Plain:
             case Filled():
                 self.write(self.words("screen.no_dialog"))
             case Uploaded(path):
-                self.write(self.words("screen.no_files", path=shown(path)))
+                await self._upload(path)
             case _:
                 await self.ear.send(typed, self.place)
+
+    async def _upload(self, path: str) -> None:
+        try:
+            await self.ear.send(upload(path), self.place)
+        except Invalid as error:
+            self.write(say_problem(self.words, error.problems[0]))
 
     async def _press(self, label: str) -> None:
         try:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from bot.core.records import Conversation
-from bot.core.talk import Dialog
+from bot.core.talk import Dialog, File
+from bot.pack import enclosed
 from bot.rows import Message
 from bot.store import Store
 from pipeline.errors import Temporary
@@ -38,6 +39,9 @@ class Desk:
 
     async def ask(self, message: Message) -> None:
         self._tell(message)
+
+    async def fetch(self, file: File) -> bytes:
+        return enclosed(file.token)
 
     # --- the screens
 

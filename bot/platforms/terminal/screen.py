@@ -5,7 +5,6 @@ it is and the reading is tried again. What is typed and not sent is kept in a fi
 """
 
 import asyncio
-import secrets
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -20,15 +19,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from bot.core.cards import shown
+from bot.core.cards import say_problem, shown
 from bot.core.records import Conversation
-from bot.core.talk import Act, Answer, Choice, Command, Dialog, Press, Said, Submit, direct
+from bot.core.talk import Act, Answer, Choice, Dialog, Press, Said, Submit, direct
 from bot.core.words import Words
 from bot.platforms.terminal.dialog import Chip, Chooser, Form, Popup, Prompt, Unsent
+from bot.platforms.terminal.hear import act_of
 from bot.platforms.terminal.say import Desk
 from bot.platforms.terminal.view import CSS, ECHO, INK, KEYS, THEME, Head, Once, Pinned, Talk, Talks
 from bot.rows import Message
-from pipeline.errors import Temporary
+from pipeline.errors import Invalid, Temporary
 
 KEEP_S = 0.5  # what kill -9 may lose of what is typed
 PAUSE_S = 0.06  # between a key and its completions, so that fast typing asks once
@@ -240,9 +240,11 @@ class Screen(App[None]):
             return self._end()
         if not text.strip():
             return
-        name, _, rest = text[1:].partition(" ")
-        act = Command(name, rest.strip()) if text.startswith("/") else Said(text, message=secrets.token_hex(8))
-        self._echo(f"/{name} {rest.strip()}".strip() if text.startswith("/") else text)
+        try:
+            act = act_of(text)
+        except Invalid as error:
+            return self.notice(say_problem(self.words, error.problems[0]))
+        self._echo(f"[{act.files[0].name}]" if isinstance(act, Said) and act.files else text.strip())
         await self._act(act)
         self._keep()
 

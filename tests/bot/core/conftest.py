@@ -8,11 +8,12 @@ import pytest
 from bot import settings
 from bot.core.contribute import entry
 from bot.core.decide import decide
-from bot.core.known import Finding, Known
+from bot.core.known import Excerpt, Finding, Known
 from bot.core.records import Conversation, Draft, Person, Run, Spent
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
 from bot.core.words import Words, pick
+from bot.look import brought
 from pipeline import qna
 from pipeline.errors import Invalid
 
@@ -38,6 +39,7 @@ class Talk:
     used: dict[str, tuple[float, ...]] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=lambda: {"everyone": Role("everyone")})
     taken: bool = False
+    excerpts: tuple[Excerpt, ...] = ()
     count: int = 0
 
     def __call__(self, act: Act, by: str = "p1", event: str = "") -> list[Effect]:
@@ -49,18 +51,25 @@ class Talk:
             person, self.conversation, self.words, self.draft, run=self.run, names=self.names, used=self.used, roles=self.roles
         )
         effects = decide(heard, known)
-        if looks := [effect for effect in effects if isinstance(effect, Look)]:
-            effects = decide(heard, replace(known, found={look.what: self._found(look) for look in looks}))
-        assert not any(isinstance(effect, Look) for effect in effects)
+        while looks := [effect for effect in effects if isinstance(effect, Look)]:
+            assert not any(look.what in known.found for look in looks)
+            known = replace(known, found={**known.found, **{look.what: self._found(look) for look in looks}})
+            effects = decide(heard, known)
         for effect in effects:
             if isinstance(effect, Save):
                 self._save(effect)
         return effects
 
-    def _found(self, look: Look) -> Finding:
+    def _found(self, look: Look) -> object:
+        if look.what == "file":
+            files = [(look.subject, "qna.yaml")] if isinstance(look.subject, str) else [(f.token, f.name) for f in look.subject]
+            return tuple(brought(text, name) for text, name in files)
+        if look.what == "passages":
+            return tuple(one for one in self.excerpts if look.subject[1] in ("", f"#{one.id}") or look.subject[1] in one.text)
         assert isinstance(look.subject, Draft)
+        made = entry(look.subject.form, look.subject.answers)
         try:
-            return Finding(qna.write(entry(look.subject.answers)), (), ("compositional_skills/linguistics/x",), self.taken)
+            return Finding(qna.write(made), (), ("compositional_skills/linguistics/x",), self.taken)
         except Invalid as error:
             return Finding("", error.problems, (), self.taken)
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core import cards
-from bot.core.known import Finding, Known
+from bot.core import cards, notices
+from bot.core.contribute import FORMS
+from bot.core.form import Form, stands
+from bot.core.known import Brought, Finding, Known
 from bot.core.records import Conversation, Draft, Person, Run
 from bot.core.talk import Button, Card, Dialog, Field, Text
 from bot.core.words import pick
@@ -20,36 +22,52 @@ WORDS = pick(TABLES, "en")
 ANY = st.text(st.characters(), max_size=300) | st.sampled_from(
     ["x" * 5000, "*" * 200, "`" * 200, "[" * 200, "\\" * 200, "@everyone"]
 )
-KEYS = [
-    "about.description",
-    *(f"example.{part}.{name}" for part in range(1, 31) for name in ("question", "answer")),
-    *(f"sources.{name}" for name in ("origin", "title", "link", "licence", "creators", "github")),
-    "place.path",
-]
+PROBLEMS = st.lists(st.builds(Problem, st.just("text.odd"), ANY.filter(str.strip)), max_size=8)
+GIVEN = ("document.run", "document.read", "document.trouble", "document.asked")
+
+
+def keys_of(form: Form) -> list[str]:
+    """Every answer that a draft of that form may have, of thirty examples and three works."""
+    singles = [f"{page.name}.{one.name}" for page in form.pages if not page.least for one in page.questions]
+    parts = [
+        f"{page.name}.{part}.{one.name}"
+        for page in form.pages
+        if page.least
+        for part in range(1, 31 if page.name == "example" else 4)
+        for one in page.questions
+    ]
+    return [*singles, *parts, *GIVEN]
 
 
 @st.composite
 def drafts(draw: st.DrawFn) -> Draft:
-    answers = draw(st.dictionaries(st.sampled_from(KEYS), ANY, max_size=20))
-    count = draw(st.integers(0, 30))
-    if count:
+    form = draw(st.sampled_from(list(FORMS.values())))
+    answers = draw(st.dictionaries(st.sampled_from(keys_of(form)), ANY, max_size=20))
+    if count := draw(st.integers(0, 30)):
         answers["example"] = " ".join(str(part) for part in range(1, count + 1))
-    return Draft("k7m2xyz", "skill", "p1", "terminal:@p1/k7m2xyz", 0.0, ("p1",), answers, undo=({},))
+    if draw(st.booleans()):
+        answers |= {"sources.origin": "other", "work": "1 2 3"}
+    return Draft("k7m2xyz", form.name, "p1", "terminal:@p1/k7m2xyz", 0.0, ("p1",), answers, undo=({},))
 
 
 @settings(deadline=None)
-@given(drafts(), st.lists(st.builds(Problem, st.just("text.odd"), ANY.filter(str.strip)), max_size=4), st.booleans())
+@given(drafts(), PROBLEMS, PROBLEMS, st.booleans())
 def test_a_draft_with_any_answers_has_cards_dialogs_and_questions_within_all_limits(
-    draft: Draft, problems: list[Problem], taken: bool
+    draft: Draft, problems: list[Problem], advice: list[Problem], taken: bool
 ) -> None:
     many = tuple(replace(draft, id=f"k7m2{number:03}") for number in range(30))
     known = Known(Person("p1", "alice"), Conversation("terminal:@p1"), WORDS, draft, many)
-    finding = Finding("yaml", tuple(problems), ("compositional_skills/linguistics/x" * 6,), taken)
+    finding = Finding("yaml", tuple(problems), ("compositional_skills/linguistics/x" * 6,), taken, tuple(advice))
     card = cards.draft(draft, known, finding)
-    made = [card, cards.preview(draft, WORDS, finding), cards.drafts(known), cards.welcome(WORDS)]
-    for page, part in (("about", 0), ("example", 1), ("sources", 0), ("place", 0)):
-        dialog = cards.dialog(page, part, draft, WORDS)
+    made = [card, cards.preview(draft, WORDS, finding), notices.drafts(known), notices.welcome(WORDS)]
+    run = Run("k7m2xyz.read1", "failed", {"cause": draft.answers.get("document.trouble", "")})
+    made += [notices.reading(draft, run, WORDS, 0.5), notices.brought(Brought(None, (), tuple(problems), "diff"), draft, WORDS)]
+    form = FORMS[draft.form]
+    for page in form.pages:
+        dialog = cards.dialog(page.name, 1 if page.least else 0, draft, WORDS)
         assert dialog is None or isinstance(dialog, Dialog)
+    if standing := stands(form, draft.answers):
+        assert cards.question(standing, draft, known, finding)[0]
 
     assert all(isinstance(one, Card) for one in made)
 
@@ -80,7 +98,7 @@ def test_what_is_shown_cannot_steer_a_terminal_or_turn_a_line(text: str) -> None
 def test_a_run_has_a_card_in_every_state_with_buttons_only_while_they_do_something() -> None:
     draft = Draft("k7", "skill", "p1", "terminal:@p1/k7", 0.0)
     states = ("waiting", "running", "stopping", "done", "failed", "cancelled")
-    labels = {state: [button.label for button in cards.run(draft, Run("k7.1", state), WORDS).buttons] for state in states}
+    labels = {state: [button.label for button in notices.run(draft, Run("k7.1", state), WORDS).buttons] for state in states}
 
     assert labels == {
         "waiting": ["Cancel"],

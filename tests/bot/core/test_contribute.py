@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.contribute import SKILL, entry, pairs, value_of
+from bot.core.contribute import SKILL, entry
 from bot.core.form import items, stands
+from bot.core.reading import change_of, pairs
 from bot.core.words import pick
 from pipeline.taxonomy import SeedExample, Skill, Work
 from tests.bot.core.conftest import TABLES
@@ -53,9 +54,9 @@ def test_any_text_can_be_read_for_pairs(text: str) -> None:
 
 @given(st.sampled_from(items(SKILL, {"sources.origin": "other"})), st.text())
 def test_any_text_can_be_an_answer_and_is_kept_if_it_is_not_understood(item: object, typed: str) -> None:
-    value = value_of(item, typed, WORDS)  # type: ignore[arg-type]
+    change = change_of(item, typed, WORDS)  # type: ignore[arg-type]
 
-    assert isinstance(value, str)
+    assert bool(change[item.key]) == bool(typed.strip())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -64,20 +65,21 @@ def test_any_text_can_be_an_answer_and_is_kept_if_it_is_not_understood(item: obj
 def test_a_choice_is_understood_as_people_type_it(typed: str, value: str) -> None:
     item = next(item for item in items(SKILL, {}) if item.key == "sources.origin")
 
-    assert value_of(item, typed, WORDS) == value
+    assert change_of(item, typed, WORDS) == {item.key: value}
 
 
 @pytest.mark.parametrize("typed", ["apache 2.0", "Apache-2.0", "APACHE_2.0"])
 def test_a_licence_is_understood_as_people_write_it(typed: str) -> None:
-    item = next(item for item in items(SKILL, {"sources.origin": "other"}) if item.key == "sources.licence")
+    item = next(item for item in items(SKILL, {"sources.origin": "other"}) if item.key == "work.1.licence")
 
-    assert value_of(item, typed, WORDS) == "Apache-2.0"
+    assert change_of(item, typed, WORDS) == {item.key: "Apache-2.0"}
 
 
 def test_a_github_name_is_taken_out_of_what_people_paste() -> None:
     item = next(item for item in items(SKILL, {}) if item.key == "sources.github")
 
-    assert [value_of(item, typed, WORDS) for typed in ("@alice", "https://github.com/alice/", " alice ")] == ["alice"] * 3
+    typed = ("@alice", "https://github.com/alice/", " alice ")
+    assert [change_of(item, text, WORDS)[item.key] for text in typed] == ["alice"] * 3
 
 
 def test_complete_answers_are_an_entry() -> None:
@@ -90,7 +92,7 @@ def test_complete_answers_are_an_entry() -> None:
     }
     answers |= {"example.1.question": "q1", "example.1.answer": "a1", "example.2.question": "q2", "example.2.answer": "a2"}
 
-    assert entry(answers) == Skill(
+    assert entry("skill", answers) == Skill(
         "p", "alice", "d", (SeedExample("q2", "a2"), SeedExample("q1", "a1")), (Work("d", "-", "Apache-2.0", "alice"),)
     )
 
@@ -108,7 +110,7 @@ def test_the_next_question_is_computed_from_what_is_there() -> None:
         keys.append(item.key)
         answers[item.key] = given_answers.get(item.key, f"text {len(keys)}")
         if item.part:
-            answers["example"] = " ".join(str(part) for part in range(1, item.part + 1))
+            answers[item.page.name] = " ".join(str(part) for part in range(1, item.part + 1))
 
     assert keys == [
         "about.description",

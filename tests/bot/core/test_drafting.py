@@ -6,7 +6,6 @@ from bot.core.talk import (
     Ask,
     Cancel,
     Command,
-    File,
     Moved,
     Opened,
     Press,
@@ -176,10 +175,11 @@ def test_a_dialog_left_as_it_was_changes_nothing(talk: Talk) -> None:
 
 def test_a_page_with_more_questions_than_a_dialog_holds_shows_what_is_still_open(talk: Talk) -> None:
     name = begun(talk)
-    talk(Submit(f"draft.fill|{name}.sources", {"origin": "other", "title": "A book"}))
-    (asked,) = dialogs(talk(Press(f"draft.edit|{name}.sources")))
+    talk(Submit(f"draft.fill|{name}.sources", {"origin": "other"}))
+    talk(Submit(f"draft.fill|{name}.work.1", {"title": "A book"}))
+    (asked,) = dialogs(talk(Press(f"draft.edit|{name}.work.1")))
 
-    assert [field.name for field in asked.dialog.fields] == ["title", "link", "licence", "creators", "github"]
+    assert [field.name for field in asked.dialog.fields] == ["title", "link", "revision", "licence", "creators"]
 
 
 def test_an_answer_too_long_for_a_dialog_is_asked_again_in_the_thread(talk: Talk) -> None:
@@ -302,14 +302,6 @@ def test_a_button_with_a_mangled_value_breaks_nothing(talk: Talk) -> None:
     assert talk.draft and before and talk.draft.answers.items() >= before.answers.items()
 
 
-def test_a_file_is_answered_though_it_cannot_be_read_yet(talk: Talk) -> None:
-    begun(talk)
-    effects = talk(Said("see here", files=(File("qna.yaml", 100, "t1"),)))
-
-    assert texts(effects)[0] == "I cannot read files yet; please paste what is in it."
-    assert answers(talk)["example.1.question"] == "see here"
-
-
 def test_a_quota_is_told_with_the_time_to_wait(talk: Talk) -> None:
     talk.roles = {"everyone": Role("everyone", quotas={"draft": Quota(1, 3600.0)})}
     talk(Command("skill"))
@@ -366,7 +358,10 @@ def test_the_platforms_own_stop_cancels_what_it_stands_on(talk: Talk) -> None:
 def test_a_first_visit_is_welcomed_in_one_card_that_stays(talk: Talk) -> None:
     (shown,) = cards(talk(Opened()))
 
-    assert (shown.slot, [button.label for button in shown.card.buttons]) == ("home", ["Teach a skill", "My drafts", "Help"])
+    assert (shown.slot, [button.label for button in shown.card.buttons]) == (
+        "home",
+        ["Teach a skill", "Add knowledge", "My drafts", "Help"],
+    )
 
 
 def test_thumbs_on_what_has_none_are_ignored(talk: Talk) -> None:

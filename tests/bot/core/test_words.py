@@ -78,7 +78,8 @@ def test_every_command_page_question_and_option_has_words() -> None:
         for page in form.pages:
             wanted.append(f"page.{page.name}")
             for question in page.questions:
-                wanted += [f"ask.{page.name}.{question.name}", f"field.{page.name}.{question.name}"]
+                asked, own = (f"{name}ask.{page.name}.{question.name}" for name in ("", f"{form.name}."))
+                wanted += [own if own in TABLES["en"] else asked, f"field.{page.name}.{question.name}"]
                 wanted += [f"option.{option}" for option in question.options]
 
     assert [name for name in wanted if name not in TABLES["en"]] == []

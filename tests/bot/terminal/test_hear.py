@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.talk import Answer, Button, Card, Choice, Command, Event, Said
-from bot.platforms.terminal.hear import Ear, Filled, Journal, Pressed, Uploaded, read, token_of
+from bot.pack import enclosed
+from bot.platforms.terminal.hear import Ear, Filled, Journal, Pressed, Uploaded, act_of, read, token_of, upload
 from bot.platforms.terminal.plain import typed_lines
 from bot.rows import Message
-from pipeline.errors import Temporary
+from pipeline.check import SIZE_BYTES
+from pipeline.errors import Invalid, Temporary
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,7 @@ from pipeline.errors import Temporary
         ("[press] Keep it", Pressed("Keep it")),
         ("[press]Keep it", Pressed("Keep it")),
         ("[file] a/b.yaml", Uploaded("a/b.yaml")),
+        ("/file a/b.yaml", Uploaded("a/b.yaml")),
         ("[fill] name=A B | mail=a@b.c", Filled({"name": "A B", "mail": "a@b.c"})),
         (r"[fill] answer=one\ntwo \| three=3", Filled({"answer": "one\ntwo | three=3"})),
         ("[fill]", Filled({})),
@@ -38,6 +41,41 @@ def test_a_line_is_read_as_it_is_meant(line: str, typed: object) -> None:
 @given(st.text())
 def test_any_line_can_be_read(line: str) -> None:
     assert read(line) is not None
+
+
+def test_a_file_is_sent_with_all_that_is_in_it_and_with_its_place_in_a_taxonomy(tmp_path: Path) -> None:
+    folder = tmp_path / "compositional_skills" / "arts" / "x"
+    folder.mkdir(parents=True)
+    for path in (folder / "qna.yaml", tmp_path / "qna.yaml"):
+        path.write_bytes(b"a: \xff")
+    sent = [act_of(f"/file '{path}'") for path in (folder / "qna.yaml", tmp_path / "qna.yaml")]
+
+    files = [act.files[0] for act in sent if isinstance(act, Said)]
+    assert [file.name for file in files] == ["compositional_skills/arts/x/qna.yaml", "qna.yaml"]
+    assert [(enclosed(file.token), file.size_bytes) for file in files] == [(b"a: \xff", 4)] * 2
+
+
+def test_a_file_that_is_not_there_or_is_no_entry_is_not_sent_and_says_why(tmp_path: Path) -> None:
+    large = tmp_path / "large.yaml"
+    large.write_bytes(b"x" * (SIZE_BYTES + 1))
+    codes = []
+    for path in (tmp_path / "nothing", tmp_path, "a\0b", "~nobody-here/x", "", large):
+        with pytest.raises(Invalid) as caught:
+            upload(str(path))
+        codes.append(caught.value.problems[0].code)
+
+    assert codes == [*["file.unreadable"] * 5, "file.large"]
+
+
+def test_in_a_screen_buttons_and_dialogs_are_not_typed() -> None:
+    typed = [act_of(text) for text in ("[press] Keep it", "[fill] a=b", "/undo", "hello")]
+
+    assert [act.text if isinstance(act, Said) else act for act in typed] == [
+        "[press] Keep it",
+        "[fill] a=b",
+        Command("undo"),
+        "hello",
+    ]
 
 
 def shown(number: int, *labels: str, slot: str = "") -> Message:

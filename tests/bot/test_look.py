@@ -1,0 +1,80 @@
+"""What the shell looks at stays where it may look, and a file that cannot be read is a sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bot.core.records import Draft
+from bot.core.talk import File, Look
+from bot.look import Looker
+from bot.pack import enclose, enclosed
+from pipeline.check import SIZE_BYTES
+from pipeline.errors import Invalid, Problem
+
+ROWS = [
+    {"id": "p1", "file": "a.md", "heading": "Light", "text": "The light shines.", "words": 3},
+    {"id": "p2", "file": "a.md", "heading": "Fish", "text": "Fish is sold.", "words": 3},
+]
+
+
+@pytest.fixture
+def looker(tmp_path: Path) -> Looker:
+    read = tmp_path / "runs" / "k7.read1"
+    read.mkdir(parents=True)
+    (read / "passages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    (tmp_path / "passages.jsonl").write_text(json.dumps(ROWS[0]) + "\n", encoding="utf-8")
+    return Looker(tmp_path / "taxonomy", tmp_path / "runs")
+
+
+async def fetch(file: File) -> bytes:
+    return enclosed(file.token)
+
+
+async def gone(file: File) -> bytes:
+    raise Invalid(Problem("file.unreadable", "gone", file.name))
+
+
+async def test_passages_are_found_by_what_they_say_and_by_their_name(looker: Looker) -> None:
+    found = [await looker(Look("passages", ("k7.read1", query, 1)), fetch) for query in ("fish", "#p1", "#p9")]
+
+    assert [[one.id for one in some] for some in found] == [["p2"], ["p1"], []]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("run", ["..", "../runs/..", "k8.read1", "/", ""])
+async def test_a_run_that_is_not_there_or_leads_elsewhere_has_no_passages(looker: Looker, run: str) -> None:
+    assert await looker(Look("passages", (run, "light", 5)), fetch) == ()
+
+
+async def test_files_are_read_in_their_order(looker: Looker) -> None:
+    entry = File("qna.yaml", 1, enclose(b"seed_examples:\n- question: a\n  answer: b\n"))
+    works = File("attribution.txt", 1, enclose(b"Title of work: T\nLink to work: -\n"))
+    (first, second) = await looker(Look("file", (entry, works)), fetch)  # type: ignore[misc]
+
+    assert (bool(first.entry), second.works[0].title) == (True, "T")
+
+
+@pytest.mark.parametrize(
+    ("file", "how", "code"),
+    [
+        (File("qna.yaml", SIZE_BYTES + 1, ""), fetch, "file.large"),
+        (File("qna.yaml", 3, enclose(b"\xff\xfe\x00")), fetch, "file.encoding"),
+        (File("qna.yaml", 3, ""), gone, "file.unreadable"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_says_why(looker: Looker, file: File, how: object, code: str) -> None:
+    (found,) = await looker(Look("file", (file,)), how)  # type: ignore[arg-type, misc]
+
+    assert (found.entry, found.problem and found.problem.code) == (None, code)
+
+
+async def test_places_lie_under_the_root_of_the_drafts_form(looker: Looker) -> None:
+    places = {
+        name: (await looker.draft(Draft("k", name, "p", "here", 0.0))).places[0] for name in ("skill", "grounded", "knowledge")
+    }
+
+    assert places == {
+        "skill": "compositional_skills/miscellaneous_unknown/new_skill",
+        "grounded": "compositional_skills/grounded/miscellaneous_unknown/new_skill",
+        "knowledge": "knowledge/miscellaneous_unknown/new_knowledge",
+    }
