@@ -40,6 +40,7 @@ bench: .venv/dev
 	$(PY) -m tests.bench.shape
 	$(PY) -m tests.bench.shell
 	$(PY) -m tests.bench.check
+	$(PY) -m tests.bench.faq
 	$(PY) -m tests.bench.screen
 
 clean:

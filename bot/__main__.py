@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import logging.handlers
 import os
@@ -12,9 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bot import settings as settings_module
-from bot import transcript
 from bot.settings import Settings
-from pipeline import embedded
 from pipeline.errors import Invalid, LabError
 
 
@@ -23,6 +22,10 @@ def main(words: list[str] | None = None) -> int:
     given = _parser().parse_args(words)
     try:
         settings = settings_module.load(os.environ)
+        if given.command == "ask":
+            return _ask(settings, given)
+        if given.command == "faq":
+            return _report(settings, as_json=given.json)
         if given.command == "play":
             from bot.play import play_files
 
@@ -50,12 +53,74 @@ def _parser() -> argparse.ArgumentParser:
     play = commands.add_parser(
         "play",
         help="play transcripts against a labbot of their own and say where they differ",
-        description=transcript.__doc__,
+        description="A transcript is a conversation as text; bot/transcript.py has its grammar.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     play.add_argument("--name", action="append", default=[], metavar="NAME=TEXT", help="what <NAME> stands for from the start")
     play.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    ask = commands.add_parser("ask", help="answer questions from the FAQ, with the source, or say that it does not know")
+    ask.add_argument("--json", action="store_true", help="JSON lines in, JSON lines out: id, question, history")
+    ask.add_argument(
+        "--faq",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="a markdown file or folder, not the configured ones",
+    )
+    ask.add_argument("--embeddings", default="", metavar="URL", help="an OpenAI-compatible endpoint, to search by meaning too")
+    ask.add_argument("question", nargs="?", default="", metavar="QUESTION", help="default: a question a line, from the input")
+    faq = commands.add_parser("faq", help="look after the FAQ")
+    report = faq.add_subparsers(dest="what", required=True).add_parser(
+        "report", help="what was asked and not answered, what was no help, what maintainers answered"
+    )
+    report.add_argument("--json", action="store_true", help="a JSON line a question")
     return parser
+
+
+def _ask(settings: Settings, given: argparse.Namespace) -> int:
+    """Answer, and return 1 if a line was no question or a file of the FAQ could not be read."""
+    from bot.faq import Faq, ask
+
+    section = settings.bot.faq
+    url = given.embeddings or os.environ.get("LABBOT_EMBEDDINGS_URL", "") or section.embeddings
+    paths = given.faq or [settings.home / path for path in section.paths]
+    faq = Faq(paths, section.base_url, settings.cache / "faq", embeddings=url)
+    for problem in faq.problems:
+        print(problem, file=sys.stderr)
+    failed = bool(faq.problems)
+    asked = json.dumps({"id": None, "question": given.question}) if given.json else given.question
+    lines = [asked.encode()] if given.question else sys.stdin.buffer
+    if given.json:
+        for good, line in ask.as_json(faq, lines):
+            print(line, flush=True)
+            failed = failed or not good
+        return int(failed)
+    for told in ask.as_text(faq, (line.decode("utf-8", "replace") for line in lines)):
+        print(told, flush=True)
+    return int(failed)
+
+
+def _report(settings: Settings, *, as_json: bool) -> int:
+    from bot import report
+    from bot.house import faq_of
+    from bot.store import Store
+    from pipeline.memory import connect
+
+    async def read(url: str) -> int:
+        memory = connect(url)
+        try:
+            store = Store(memory, settings.retention)
+            asked, kept = await store.questions(), await store.kept()
+        finally:
+            await memory.close()
+        lines = report.as_json(asked, kept) if as_json else report.as_text(asked, kept, faq_of(settings).digest)
+        for line in lines:
+            print(line)
+        return 0
+
+    with redis_of(settings) as url:
+        return asyncio.run(read(url))
 
 
 def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
@@ -78,6 +143,8 @@ def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
 @contextmanager
 def redis_of(settings: Settings) -> Iterator[str]:
     """The URL of the Redis to use: the operator's, with a word on what it would lose, or labbot's own."""
+    from pipeline import embedded
+
     if not settings.redis_url:
         with embedded.lent(settings.data / "redis") as url:
             yield url

@@ -8,10 +8,10 @@ out after the restart, under the same keys). Redis away: what was heard waits, n
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bot.core.decide import decide
@@ -26,7 +26,6 @@ from bot.core.talk import (
     Dialog,
     Effect,
     Event,
-    File,
     Look,
     Moved,
     Refuse,
@@ -40,35 +39,17 @@ from bot.look import Looker
 from bot.pack import pack, unpack
 from bot.rows import Message, Order, message_key
 from bot.store import Store, Writes
+from bot.voice import Maintainers, Stream, Voice
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.runs import ENDED, Runs
 
 log = logging.getLogger("labbot")
 
-COUNTED = ("draft", "submit")  # acts that quotas and cool-downs may count
+COUNTED = ("ask", "draft", "submit")  # acts that quotas and cool-downs may count
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # waits between attempts while something is away; the last one repeats
 
 T = TypeVar("T")
 Decide = Callable[[Event, Known], list[Effect]]
-Stream = Callable[[Message], AsyncIterator[str]]
-
-
-class Voice(Protocol):
-    """How a platform says things. An address is whatever finds the message again; both calls raise Temporary."""
-
-    async def post(self, message: Message) -> str:
-        """Show a new message. The same key within the platform's window is the same message: no second one appears."""
-
-    async def edit(self, address: str, message: Message) -> None: ...
-
-    async def find(self, message: Message) -> str:
-        """The address of a message that an earlier process may have posted; "" if it did not."""
-
-    async def ask(self, message: Message) -> None:
-        """Open a dialog, or send it back with its errors. One whose moment has passed is dropped."""
-
-    async def fetch(self, file: File) -> bytes:
-        """The content of a file that somebody sent. Raises Invalid where it is gone, Temporary where it may come."""
 
 
 class App:
@@ -85,11 +66,13 @@ class App:
         look: Looker,
         runs: Runs,
         streams: Mapping[str, Stream] | None = None,
+        maintainers: Maintainers | None = None,
         core: Decide = decide,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.streams = streams or {}
+        self.maintainers = maintainers or Maintainers()
         self.core = core
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -197,6 +180,9 @@ class App:
             run=Run(run.id, run.state, run.facts) if run else None,
             names=read.names,
             used=read.used,
+            asked=read.asked,
+            maintainers=self.maintainers.place,
+            maintainer_people=self.maintainers.people,
             roles=self.roles,
         )
 

@@ -1,17 +1,23 @@
 """The parts of one labbot process, put together: memory, store, runs, taxonomy. Only `bot.__main__` and tests call it."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.app import App, Stream, Voice
+from bot.app import App
+from bot.faq import Faq
 from bot.look import Looker
 from bot.settings import Settings
 from bot.store import Store
+from bot.voice import Maintainers, Stream, Voice
 from pipeline import demo, sources
 from pipeline.memory import Memory, connect
 from pipeline.runs import Runs
+
+log = logging.getLogger("labbot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,13 @@ class House:
     runs: Runs
     look: Looker
 
-    def app(self, platform: str, voice: Voice, streams: dict[str, Stream] | None = None) -> App:
+    def app(
+        self,
+        platform: str,
+        voice: Voice,
+        streams: dict[str, Stream] | None = None,
+        maintainers: Maintainers | None = None,
+    ) -> App:
         return App(
             self.store,
             voice,
@@ -34,6 +46,7 @@ class House:
             look=self.look,
             runs=self.runs,
             streams=streams,
+            maintainers=maintainers,
         )
 
 
@@ -51,10 +64,21 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
     stages = {"propose": propose, "fetch": {"net": settings.bot.net.model_dump(mode="json")}}
     runs = Runs(memory, folder, stages, timeout_s=settings.bot.runs.timeout_s, clock=clock)
     try:
-        look = Looker(checkout, folder, sources.read(settings.home / "configs" / "sources.yaml"))
+        listed = sources.read(settings.home / "configs" / "sources.yaml")
+        look = Looker(checkout, folder, listed, await asyncio.to_thread(faq_of, settings))
         yield House(settings, memory, Store(memory, settings.retention, lease_s), runs, look)
     finally:
         await memory.close()
+
+
+def faq_of(settings: Settings, embeddings: str = "") -> Faq:
+    """The FAQ that is configured; what is wrong with its files is in the log, the others are read."""
+    section = settings.bot.faq
+    paths = [settings.home / path for path in section.paths]
+    faq = Faq(paths, section.base_url, settings.cache / "faq", embeddings=embeddings or section.embeddings)
+    for problem in faq.problems:
+        log.warning("%s", problem)
+    return faq
 
 
 def taxonomy(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""What the shell looks at for the core: paths, a draft as it would stand, files that were sent, a document's passages."""
+"""What the shell looks at for the core: paths, drafts as they would stand, files, a document's passages, the FAQ."""
 
 import asyncio
 import json
@@ -8,15 +8,17 @@ from pathlib import Path
 
 from bot.core.contribute import FORMS, entry
 from bot.core.form import whole
-from bot.core.known import Brought, Excerpt, Finding
+from bot.core.known import Brought, Entry, Excerpt, Finding, Reply
 from bot.core.records import Draft
 from bot.core.talk import File, Look
+from bot.faq import Faq
 from pipeline import attribution, intake, passages, qna
 from pipeline.check import MODES, SIZE_BYTES, check_text
 from pipeline.errors import Invalid, Problem
 from pipeline.screen import advice
 from pipeline.sources import Source
-from pipeline.taxonomy import Entry, Knowledge, Tree, read_tree, suggest
+from pipeline.taxonomy import Entry as Contribution
+from pipeline.taxonomy import Knowledge, Tree, read_tree, suggest
 
 Fetch = Callable[[File], Awaitable[bytes]]
 
@@ -26,8 +28,8 @@ FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each
 class Looker:
     """Looks at one taxonomy checkout, and remembers its tree for a while; `runs` is the folder of what runs made."""
 
-    def __init__(self, checkout: Path, runs: Path, sources: tuple[Source, ...] = ()) -> None:
-        self.checkout, self.runs, self.sources = checkout, runs, sources
+    def __init__(self, checkout: Path, runs: Path, sources: tuple[Source, ...] = (), faq: Faq | None = None) -> None:
+        self.checkout, self.runs, self.sources, self.faq = checkout, runs, sources, faq
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -42,8 +44,12 @@ class Looker:
         match look.subject:
             case Draft() as draft:
                 return await self.draft(draft)
+            case str() as name if look.what == "entry":
+                return _entry(self.faq, name)
             case str() as text:
                 return (await asyncio.to_thread(brought, text, "qna.yaml"),)
+            case (str(question), tuple(history)):
+                return await asyncio.to_thread(self.answer, question, history)
             case (str(run), str(query), int(most)):
                 return await asyncio.to_thread(self.passages, run, query, most)
             case tuple() as files:
@@ -87,6 +93,19 @@ class Looker:
         chosen = named if query.startswith("#") else passages.search(found, query, most)
         return tuple(Excerpt(one.id, one.file, one.heading, one.text, one.words) for one in chosen)
 
+    def answer(self, question: str, history: tuple[str, ...]) -> Reply:
+        """What the FAQ says; nothing where there is none."""
+        if self.faq is None:
+            return Reply(False, False, 0.0, (), 0, "")
+        said = self.faq.ask(question, history)
+        hits = tuple(Entry(hit.id, hit.title, hit.link, hit.short, hit.rest) for hit in said.hits)
+        return Reply(said.answered, said.offered, said.score, hits, max(1, said.count), self.faq.digest)
+
+
+def _entry(faq: Faq | None, name: str) -> Entry | None:
+    hit = faq.hit(name) if faq else None
+    return Entry(hit.id, hit.title, hit.link, hit.short, hit.rest) if hit else None
+
 
 def brought(text: str, name: str) -> Brought:
     """What is in a file that somebody sent: an entry, or the works of an attribution.txt."""
@@ -103,7 +122,7 @@ def refusals(text: str, leaf: str) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(Problem(one.code, one.message, f"qna.yaml:{one.line}", one.fix) for one in found))
 
 
-def _telling(made: Entry) -> list[str]:
+def _telling(made: Contribution) -> list[str]:
     """The texts by which an entry betrays its domain."""
     if isinstance(made, Knowledge):
         return [made.domain, made.outline]

@@ -19,7 +19,7 @@ _CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         *(one for one in vars(talk).values() if dataclasses.is_dataclass(one) and isinstance(one, type)),
-        *(records.Person, records.Conversation, records.Draft, records.Spent, records.Run),
+        *(records.Person, records.Conversation, records.Draft, records.Spent, records.Run, records.Asked, records.Kept),
         *(Problem, Skill, Knowledge, Passage, Document, SeedExample, Work),
     )
 }

@@ -19,7 +19,7 @@ from bot.house import House, built
 from bot.pack import enclosed
 from bot.platforms.terminal.hear import Ear, Journal
 from bot.platforms.terminal.plain import Plain, lines_of
-from bot.platforms.terminal.run import PLATFORM, WORKSPACE
+from bot.platforms.terminal.run import PLATFORM, WORKSPACE, maintainers
 from bot.platforms.terminal.say import Desk
 from bot.rows import Message
 from bot.settings import Settings
@@ -210,7 +210,7 @@ class Player:
         self.server.up()
         loaded = settings_module.reloaded(self.settings, self._overrides)
         self.house = await self._stack.enter_async_context(built(loaded, self.server.url, lambda: self.now, lease_s=0.2))
-        self._app: App = self.house.app(PLATFORM, self._hall)
+        self._app: App = self.house.app(PLATFORM, self._hall, maintainers=await maintainers(self.house))
         ready = asyncio.Event()
         self._tasks = [asyncio.create_task(self._app.run(ready)), asyncio.create_task(carry(self.house.runs))]
         await ready.wait()

@@ -14,7 +14,7 @@ import yaml
 
 from bot.core.rules import Quota, Role
 from bot.core.words import FALLBACK, Table
-from bot.store import DAY_S, Retention
+from bot.keys import DAY_S, Retention
 from pipeline import config
 from pipeline.config import BotConfig
 from pipeline.errors import Invalid, Problem
@@ -24,6 +24,7 @@ from pipeline.errors import Invalid, Problem
 class Settings:
     home: Path
     data: Path
+    cache: Path  # what can be made anew at any time
     redis_url: str
     bot: BotConfig
     words: Mapping[str, Table]
@@ -38,7 +39,8 @@ class Settings:
     @property
     def retention(self) -> Retention:
         kept = self.bot.retention
-        return Retention(kept.inbox_days * DAY_S, kept.conversations_days * DAY_S, kept.discarded_days * DAY_S)
+        days = (kept.inbox_days, kept.conversations_days, kept.discarded_days, kept.questions_days)
+        return Retention(*(one * DAY_S for one in days))
 
     def roles_of(self, workspace: str, theirs: tuple[str, ...]) -> tuple[str, ...]:
         """Roles of ours for somebody whom the platform knows by those names."""
@@ -52,7 +54,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str] | None = N
     home = Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parent.parent)
     data = Path(environment.get("LABBOT_DATA") or home / ".data").absolute()
     bot = config.load(home / "configs" / "bot.yaml", dict(overrides or {}))
-    return Settings(home, data, environment.get("LABBOT_REDIS_URL", ""), bot, words(home / "configs" / "words"))
+    return Settings(home, data, data / "cache", environment.get("LABBOT_REDIS_URL", ""), bot, words(home / "configs" / "words"))
 
 
 def reloaded(settings: Settings, overrides: Mapping[str, str]) -> Settings:

@@ -1,4 +1,4 @@
-"""Inbox, outbox, conversations, drafts and people in Redis: one table of keys, one atomic commit an event.
+"""Inbox, outbox, conversations, drafts, questions and people in Redis (`bot.keys`): one atomic commit an event.
 
 An event's life: `hear` writes it down, once for each id; `hold` takes the locks of its place and draft; `know` reads
 what the core needs; `commit` writes everything the core decided, marks the event decided and gives the locks back, all
@@ -12,68 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bot.core.known import concerns
-from bot.core.records import Conversation, Draft, Person, Saved, Spent
+from bot.core.known import asks, concerns
+from bot.core.records import Asked, Conversation, Draft, Kept, Person, Saved, Spent
 from bot.core.rules import Role
 from bot.core.talk import Answer, Dialog, Event, direct
+from bot.keys import DAY_S, Retention
 from bot.pack import pack, unpack
 from bot.rows import Message, Order
 from pipeline.errors import Temporary
 from pipeline.memory import Memory
 
 T = TypeVar("T")
-
-DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One kind of key: what it holds, whether these are a person's words, when it goes ("" for never by itself)."""
-
-    pattern: str
-    holds: str
-    words: bool
-    expires: str = ""
-
-
-KEYS = (
-    Key("bot:alias:{platform}:{workspace}:{user}", "the id of ours for somebody on a platform", False),
-    Key("bot:person:{person}", "name, GitHub user name, sign-off name and mail", True),
-    Key("bot:inbox:{platform}:{event}", "an event until it is decided, then only that it was", True, "retention.inbox_days"),
-    Key("bot:todo:{platform}", "ids of events that are not decided yet, in order", False),
-    Key(
-        "bot:outbox:{platform}|{place}",
-        "what was decided in a place and not done yet: messages to show, runs to start or cancel",
-        True,
-    ),
-    Key("bot:place:{place}", "title, parent, draft and people of a conversation", True, "retention.conversations_days"),
-    Key("bot:order:{place}", "keys of a conversation's messages, in order", False, "retention.conversations_days"),
-    Key("bot:talk:{place}", "the messages of a conversation, the bot's and people's", True, "retention.conversations_days"),
-    Key(
-        "bot:sent:{place}",
-        "what a platform calls each message, and which revision it shows",
-        False,
-        "retention.conversations_days",
-    ),
-    Key("bot:slot:{place}", "which message stands in each slot", False, "retention.conversations_days"),
-    Key("bot:asked:{person}", "the dialog that is open for somebody", True, "a day"),
-    Key("bot:draft:{draft}", "a draft: its answers, its authors, its undo", True, "retention.discarded_days once discarded"),
-    Key("bot:drafts:{person}", "ids of the drafts that somebody writes", False),
-    Key("bot:places:{person}", "the conversations that somebody takes part in", False),
-    Key("bot:used:{person}:{act}", "when somebody did what a quota counts", False, "the longest quota"),
-    Key("bot:watch:{platform}", "runs whose steps are to be told, and where", False),
-    Key("bot:lock:place:{place}", "who handles an event of that place now", False, "the lease"),
-    Key("bot:lock:draft:{draft}", "who changes that draft now", False, "the lease"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept, in seconds."""
-
-    inbox_s: float = 7 * DAY_S
-    conversations_s: float = 30 * DAY_S
-    discarded_s: float = 7 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +35,7 @@ class Read:
     drafts: tuple[Draft, ...]
     names: Mapping[str, str]
     used: Mapping[str, tuple[float, ...]]
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +180,21 @@ class Store:
             drafts=tuple(one for one in drafts if one and one.state != "discarded"),
             names=await self.names([*(draft.authors if draft else ()), *mentioned]),
             used={act: tuple(map(float, rows[1::2])) for act, rows in zip(acts, used, strict=True)},
+            asked=await self.question(asks(event)),
         )
+
+    async def question(self, name: str) -> Asked | None:
+        return (await self._get([f"bot:faq:{name}"], Asked))[0] if name else None
+
+    async def questions(self) -> list[Asked]:
+        """Every question that is kept, oldest first."""
+        ids = [row.decode() for row in await self.memory.do("ZRANGE", "bot:questions", 0, -1)]
+        return [one for one in await self._get([f"bot:faq:{name}" for name in ids], Asked) if one]
+
+    async def kept(self) -> list[Kept]:
+        """Every answer that is to become an entry, oldest first."""
+        rows = await self.memory.do("HVALS", "bot:kept")
+        return sorted((unpack(row, Kept) for row in rows), key=lambda one: one.at)
 
     async def slots(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Message]:
         """The messages that stand in slots, by (place, slot)."""
@@ -253,6 +217,13 @@ class Store:
                     writes.add("ZADD", f"bot:places:{one}", "NX", len(place), place)
             case Person(name):
                 writes.add("SET", f"bot:person:{name}", pack(record))
+            case Asked(name):
+                keep_s = int(self.retention.questions_s)
+                writes.add("SET", f"bot:faq:{name}", pack(record), "EX", keep_s)
+                writes.add("ZADD", "bot:questions", record.at, name)
+                writes.add("ZREMRANGEBYSCORE", "bot:questions", "-inf", record.at - keep_s)
+            case Kept(name):
+                writes.add("HSET", "bot:kept", name, pack(record))
             case Spent(person, act, at, event):
                 longest_s = max((role.quotas[act].per_s for role in roles.values() if act in role.quotas), default=0.0)
                 cooldown_s = max((role.cooldowns_s.get(act, 0.0) for role in roles.values()), default=0.0)

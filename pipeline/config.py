@@ -27,6 +27,7 @@ class RoleConfig(_Section):
 
 class WorkspaceConfig(_Section):
     roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
+    maintainers: str = Field(default="", description="who is asked what the FAQ does not say: @name; empty for nobody")
 
 
 class TaxonomyConfig(_Section):
@@ -44,6 +45,7 @@ class RunsConfig(_Section):
 class RetentionConfig(_Section):
     inbox_days: float = Field(default=7.0, gt=0, description="how long an event's id is remembered, so that it is heard once")
     conversations_days: float = Field(default=30.0, gt=0, description="how long after its last message a conversation is kept")
+    questions_days: float = Field(default=90.0, gt=0, description="how long questions to the FAQ are kept for its report")
     discarded_days: float = Field(default=7.0, gt=0, description="how long a discarded draft can be brought back")
 
 
@@ -58,6 +60,18 @@ class NetConfig(_Section):
     ca: str = Field(default="", description="a file with further certificate authorities")
 
 
+class FaqConfig(_Section):
+    """What questions are answered from."""
+
+    paths: tuple[str, ...] = Field(
+        default=("configs/faq",), description="markdown files and folders; relative ones lie in LABBOT_HOME"
+    )
+    base_url: str = Field(default="", description="where the files can be read; relative links are completed with it")
+    embeddings: str = Field(
+        default="", description="an OpenAI-compatible endpoint such as http://127.0.0.1:8080/v1; empty for search by words"
+    )
+
+
 class BotConfig(_Section):
     """The whole of bot.yaml. `everyone` is the role of whoever has no other."""
 
@@ -68,6 +82,7 @@ class BotConfig(_Section):
     retention: RetentionConfig = RetentionConfig()
     words: WordsConfig = WordsConfig()
     net: NetConfig = NetConfig()
+    faq: FaqConfig = FaqConfig()
 
 
 def load(path: Path, overrides: dict[str, str] | None = None) -> BotConfig:
@@ -82,7 +97,7 @@ def check(found: Any, name: str, overrides: dict[str, str]) -> BotConfig:
     if not isinstance(found, dict):
         raise Invalid(Problem("config.shape", "the file is no mapping of settings", name, "Begin with a line like `roles:`."))
     for path, value in overrides.items():
-        _set(found, path.split("."), yaml.safe_load(value))
+        _set(found, path.split("."), _value(path, value))
     problems = []
     config = BotConfig()
     try:
@@ -93,6 +108,13 @@ def check(found: Any, name: str, overrides: dict[str, str]) -> BotConfig:
     if problems:
         raise Invalid(*problems)
     return config
+
+
+def _value(path: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Invalid(Problem("config.yaml", f"{text!r} is no YAML", path, "Put it into quotes.")) from error
 
 
 def quota(text: str) -> tuple[int, float]:

@@ -249,6 +249,8 @@ def say_problem(words: Words, problem: Problem) -> str:
     """A problem in the person's language; in the checker's own English where the words have no name for it."""
     name = f"problem.{problem.code}"
     facts = {key: quoted(value, 80) for key, value in problem.facts.items()}
+    if problem.code == "option.unknown":
+        facts["options"] = ", ".join(words(f"option.{one}") for one in problem.facts["options"].split(", "))
     return words(name, **facts) if words.has(name) else quoted(str(problem), 300)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core import cards, documents, drafting, form, notices, submitting
+from bot.core import asking, cards, documents, drafting, form, notices, submitting
 from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
 from bot.core.records import Draft
@@ -96,9 +96,14 @@ def _help(event: Event, known: Known, text: str) -> list[Effect]:
     ]
 
 
+def _ask(event: Event, known: Known, text: str) -> list[Effect]:
+    return asking.ask(event, known, text) if text.strip() else [Answer(known.words("faq.what"), private=True)]
+
+
 COMMANDS = {
     spec.name: spec
     for spec in (
+        Spec("ask", _ask, act="ask"),
         Spec("skill", _begins("skill"), act="draft"),
         Spec("grounded", _begins("grounded"), act="draft"),
         Spec("knowledge", _begins("knowledge"), act="draft"),

@@ -7,7 +7,7 @@ Where an answer needs a look at something there is a `Look` among the effects: t
 from dataclasses import replace
 from typing import assert_never
 
-from bot.core import bringing, cards, documents, drafting, fetching, notices, rules, submitting
+from bot.core import asking, bringing, cards, documents, drafting, fetching, notices, rules, submitting
 from bot.core.commands import COMMANDS, is_author
 from bot.core.contribute import FORMS
 from bot.core.known import Known
@@ -82,6 +82,8 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
             return _command(event, known, "help", "")
         case "run.cancel":
             return [Cancel(value)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
+    if action.startswith("faq."):
+        return asking.press(event, known, action.removeprefix("faq."), rest)
     if not known.draft or not action.startswith("draft."):
         return [_stale(known)]
     if not is_author(event, known.draft):
@@ -122,11 +124,15 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
             return drafting.become(event, known, draft, rest)
         case "take":
             return documents.take(event, known, draft, rest)
+        case "meant" if rest in draft.answers:
+            return asking.was_meant(event, known, draft, rest)
         case _:
             return drafting.settle(event, known, draft, lead=known.words("press.stale"))
 
 
 def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
+    if sent.token.startswith("faq."):
+        return asking.reply(event, known, sent)
     if not known.draft:
         return [_stale(known)]
     if not is_author(event, known.draft):
@@ -143,19 +149,32 @@ def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
 
 
 def _said(event: Event, known: Known, said: Said) -> list[Effect]:
-    words = known.words
     if said.files or (not said.edited and bringing.is_entry(said.text)):
         return _gate(event, known, "draft") or bringing.brought(event, known, said.files or said.text)
     kind, wish = ("", "") if said.edited else _wish(known, said.text)
     if kind and not known.conversation.parent:
         return _gate(event, known, "draft") or drafting.begin(event, known, kind, wish)
-    if not known.draft or known.draft.state == "discarded":
-        return [] if said.edited else [Answer(words("said.no_draft"), buttons=notices.welcome(words).buttons)]
-    if not is_author(event, known.draft):
-        return [_not_yours(known, known.draft)]
+    draft = known.draft if known.draft and known.draft.state != "discarded" else None
     if said.edited:
-        return drafting.reworded(event, known, known.draft, said.text, said.message)
-    return drafting.said(event, known, known.draft, said.text, said.message)
+        return drafting.reworded(event, known, draft, said.text, said.message) if draft and is_author(event, draft) else []
+    if draft is None or not is_author(event, draft):
+        return _asked(event, known, said.text, draft)
+    aside = asking.aside(event, known, draft, said.text)
+    if aside is not None:
+        return aside
+    return drafting.said(event, known, draft, said.text, said.message, asking.meant(known, draft))
+
+
+def _asked(event: Event, known: Known, text: str, draft: Draft | None) -> list[Effect]:
+    """What is typed where no draft of the person's waits for it: a question, put like one or not."""
+    put = asking.is_question(known, text)
+    if draft:
+        instead: list[Effect] = [_not_yours(known, draft)]
+    else:
+        instead = [Answer(known.words("said.no_draft"), buttons=notices.welcome(known.words).buttons)]
+    if not text.strip() or (draft and not put):
+        return instead
+    return _gate(event, known, "ask") or asking.ask(event, known, text, unsure=None if put and not draft else instead)
 
 
 def _wish(known: Known, text: str) -> tuple[str, str]:

@@ -114,7 +114,7 @@ def _named(known: Known, draft: Draft) -> list[Effect]:
     return [Save(replace(here, title=name))] if here.place == draft.place and here.title == untitled != name else []
 
 
-def said(event: Event, known: Known, draft: Draft, text: str, message: str) -> list[Effect]:
+def said(event: Event, known: Known, draft: Draft, text: str, message: str, offer: tuple[Button, ...] = ()) -> list[Effect]:
     """Take what was typed as the answer to the question that stands, or as examples where it is labelled so."""
     if not text.strip():
         return settle(event, known, draft, lead=known.words("said.empty"))
@@ -125,7 +125,8 @@ def said(event: Event, known: Known, draft: Draft, text: str, message: str) -> l
         return settle(event, known, draft, lead=known.words("said.nothing_open"), ask=False)
     heard = {**draft.heard, message: tuple(change)} if message else draft.heard
     changed = replace(changed.with_answers(change), asked="", heard=heard)
-    return _remember(event, known, changed, settle(event, known, changed, lead=_counted(draft, changed, known)))
+    effects = settle(event, known, changed, lead=_counted(draft, changed, known), offer=offer)
+    return _remember(event, known, changed, effects)
 
 
 def reworded(event: Event, known: Known, draft: Draft, text: str, message: str) -> list[Effect]:
@@ -264,10 +265,16 @@ def edit(event: Event, known: Known, draft: Draft, page: str, part: int, questio
     dialog = cards.dialog(page, part, draft, known.words)
     if dialog and not question:
         return [Ask(dialog)]
-    item = next((one for one in form.part_items(the_page, part, draft.answers) if question in ("", one.question.name)), None)
+    items = form.part_items(the_page, part, draft.answers)
+    item = next((one for one in items if question.casefold() in _names(one, known)), None)
     if item is None:
         return [Answer(known.words("edit.unknown", what=cards.quoted(question)), private=True)]
     return settle(event, known, replace(draft, asked=item.key), lead=known.words("edit.again"))
+
+
+def _names(item: Item, known: Known) -> set[str]:
+    """What people call a question: its name, its label, or nothing."""
+    return {"", item.question.name, known.words(f"field.{item.page.name}.{item.question.name}").casefold()}
 
 
 def fill(event: Event, known: Known, draft: Draft, page: str, part: int, sent: Submit) -> list[Effect]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.core.records import Conversation, Draft, Person, Run
+from bot.core.records import Asked, Conversation, Draft, Person, Run
 from bot.core.rules import EVERYONE, Role
 from bot.core.talk import Command, Event, Moved, Press, Submit
 from bot.core.words import Words
+from pipeline import taxonomy
 from pipeline.errors import Problem
-from pipeline.taxonomy import Entry, Tree, Work
+from pipeline.taxonomy import Tree, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Brought:
     `changes` is what was made of it, in the order in which people should hear it; `diff` how its text was mended.
     """
 
-    entry: Entry | None = None
+    entry: taxonomy.Entry | None = None
     works: tuple[Work, ...] = ()
     changes: tuple[Problem, ...] = ()
     diff: str = ""
@@ -51,10 +52,37 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the FAQ: its first sentences, the rest as markdown, a link or ""."""
+
+    id: str
+    title: str
+    link: str
+    short: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the FAQ says to a question. `hits`, best first: the first `count` answer it; `digest` names its entries' state.
+
+    `offered`: not sure enough to answer, and near enough to show.
+    """
+
+    answered: bool
+    offered: bool
+    score: float
+    hits: tuple[Entry, ...]
+    count: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that `decide` may use besides the event; `tree` is for completion.
 
-    `used` holds times (seconds) of acts within the longest quota.
+    `used` holds times (seconds) of acts within the longest quota; `asked` is the question that a button or a thread is
+    about; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none.
     """
 
     person: Person
@@ -63,6 +91,9 @@ class Known:
     draft: Draft | None = None
     drafts: tuple[Draft, ...] = ()
     run: Run | None = None
+    asked: Asked | None = None
+    maintainers: str = ""
+    maintainer_people: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     used: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=lambda: {EVERYONE: Role(EVERYONE)})
@@ -79,10 +110,29 @@ class Known:
         assert found is None or isinstance(found, tuple)
         return found
 
+    def reply(self) -> Reply | None:
+        found = self.found.get("faq")
+        assert found is None or isinstance(found, Reply)
+        return found
+
+    def entry(self) -> Entry | None:
+        found = self.found.get("entry")
+        assert found is None or isinstance(found, Entry)
+        return found
+
     def brought(self) -> tuple[Brought, ...] | None:
         found = self.found.get("file")
         assert found is None or isinstance(found, tuple)
         return found
+
+
+def asks(event: Event) -> str:
+    """The id of the question that a button or a dialog is about; "" if none."""
+    match event.act:
+        case Press(token) | Submit(token) if token.startswith("faq."):
+            return token.partition("|")[2].partition(".")[0]
+        case _:
+            return ""
 
 
 def concerns(event: Event, conversation: Conversation) -> str:
@@ -92,6 +142,8 @@ def concerns(event: Event, conversation: Conversation) -> str:
             return run.partition(".")[0]
         case Press(token) | Submit(token) if token.startswith(("draft.", "run.")):
             return token.partition("|")[2].partition(".")[0]
+        case Press(token) if token.startswith("faq.mine|"):
+            return token.rpartition(".")[2]
         case Command("draft" | "discard" | "submit", text) if text.strip():
             return text.split()[0].lower()
         case _:

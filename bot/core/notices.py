@@ -1,12 +1,29 @@
 """The cards besides the draft's own: runs, documents, files that were sent, lists; made from words and records."""
 
+import re
+
 from bot.core import cards
-from bot.core.known import Brought, Excerpt, Known
-from bot.core.records import Draft, Run
-from bot.core.talk import LABEL, TITLE, Bar, Block, Card, Code, Text
+from bot.core.known import Brought, Entry, Excerpt, Known
+from bot.core.records import Asked, Draft, Run
+from bot.core.talk import (
+    CARD,
+    DIALOG_TITLE,
+    FIELD_HINT,
+    FIELD_TEXT,
+    LABEL,
+    TITLE,
+    Bar,
+    Block,
+    Card,
+    Code,
+    Dialog,
+    Field,
+    Text,
+)
 from bot.core.words import Words
 
 TOLD = 2500  # characters of a list of changes; Slack's sections take 3,000
+ROOM = 10  # blocks of an entry's text; a card takes 12
 
 
 def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
@@ -70,6 +87,60 @@ def not_brought(found: Brought, words: Words) -> Card:
     if lines := found.problem.facts.get("lines"):
         blocks.append(Code(cards.shown(lines), "yaml", "lines.yaml"))
     return Card(words("brought.not"), tuple(blocks))
+
+
+# --- questions
+
+
+def rest(entry: Entry, words: Words) -> Card:
+    """What an entry of the FAQ says besides its first sentences; the operator's markdown, brought to what cards show."""
+    blocks: list[Block] = []
+    left = CARD
+    for number, piece in enumerate(re.split(r"^(?:```|~~~).*$", entry.rest, flags=re.M)):
+        text = piece.strip("\n") if number % 2 else _plain(piece)
+        if text.strip() and left > 0 and len(blocks) < ROOM:
+            text = _cut(text, min(left, TOLD))
+            blocks.append(Code(text, "", "example.txt") if number % 2 else Text(text))
+            left -= len(text)
+    if entry.link:
+        blocks.append(Text(words("faq.source", source=f"[{cards.quoted(entry.title)}]({entry.link})")))
+    return Card(cards.clip(entry.title, TITLE), tuple(blocks))
+
+
+def _plain(markdown: str) -> str:
+    """Markdown without what cards do not show: headings become bold, rows of tables lines, images their text."""
+    text = re.sub(r"^#+\s+(.*?)\s*#*$", r"**\1**", markdown, flags=re.M)
+    text = re.sub(r"^\s*\|?(?:\s*:?-{3,}:?\s*\|)+\s*(?::?-{3,}:?)?\s*$\n?", "", text, flags=re.M)
+    text = re.sub(r"^\s*\|(.*)\|\s*$", lambda row: " · ".join(cell.strip() for cell in row[1].split("|")), text, flags=re.M)
+    text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"^(\s*)[*+] ", r"\1- ", text, flags=re.M)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def forwarded(asked: Asked, known: Known) -> Card:
+    """A question as maintainers get it: whose, what, and what is near it."""
+    words = known.words
+    near = ", ".join(cards.quoted(title) for title in asked.hits[:3])
+    name = known.person.name if known.person.id == asked.person else known.names.get(asked.person, asked.person)
+    lines = (words("faq.ask.near", near=near) if near else words("faq.ask.none"), words("faq.ask.how"))
+    blocks = (Text(cards.quoted(asked.question, 1000) or "…"), Text("\n".join(lines)))
+    answer = cards.button(words, "answer", f"faq.answer|{asked.id}", "good")
+    return Card(cards.clip(words("faq.ask.title", name=name), TITLE), blocks, (answer,))
+
+
+def answering(asked: Asked, known: Known) -> Dialog:
+    """Where a maintainer writes the answer."""
+    words = known.words
+    hint = cards.clip(asked.question, FIELD_HINT)
+    field = Field("text", words("field.answer"), cards.shown(asked.reply)[:FIELD_TEXT], hint, lines=True)
+    return Dialog(cards.clip(words("faq.answering"), DIALOG_TITLE), f"faq.reply|{asked.id}", (field,), words("button.send"))
+
+
+def replied(asked: Asked, known: Known) -> Card:
+    """What a maintainer answered, for the one who asked."""
+    title = known.words("faq.reply.title", name=known.person.name, question=asked.question)
+    text = "\n".join(cards.quoted(line, 500) for line in asked.reply.split("\n"))
+    return Card(cards.clip(title, TITLE), (Text(_cut(text).strip() or "…"),))
 
 
 def _cut(text: str, most: int = TOLD) -> str:

@@ -22,13 +22,18 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A place where somebody talks with the bot. `draft` is the one whose card was shown there last."""
+    """A place where somebody talks with the bot. `draft` is the one whose card was shown there last.
+
+    `questions` are the last that were put to the FAQ there, newest last, `questions_at` the time of the newest.
+    """
 
     place: str
     title: str = ""
     parent: str = ""
     draft: str = ""
     people: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    questions_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,41 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was put to the FAQ: what it found, in which state (`digest`) of its entries, and what became of it.
+
+    `hits` are titles, best first; `thumb` is good, bad or ""; `handed` is where maintainers have it, `reply` and `by`
+    what one of them answered and who.
+    """
+
+    id: str
+    person: str
+    place: str
+    question: str
+    at: float
+    history: tuple[str, ...] = ()
+    hits: tuple[str, ...] = ()
+    answered: bool = False
+    score: float = 0.0
+    digest: str = ""
+    thumb: str = ""
+    handed: str = ""
+    reply: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A maintainer's answer that is to become an entry of the FAQ; `by` is a name."""
+
+    id: str
+    question: str
+    answer: str
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run as its record has it."""
 
@@ -107,7 +147,7 @@ class Run:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Saved = Draft | Conversation | Person | Spent
+Saved = Draft | Conversation | Person | Spent | Asked | Kept
 
 
 def merged(answers: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:

@@ -309,7 +309,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Write down a `records.Draft`, `Conversation`, `Person` or `Spent`."""
+    """Write down one of `records.Saved`."""
 
     what: Saved
 
@@ -336,10 +336,11 @@ class Look:
     """Ask the shell for a finding; it calls `decide` once more with `known.found[what]`.
 
     The subject: of "draft" a Draft as it would stand; of "file" Files, or a text typed in their place; of "passages" the
-    run that read a document, a query ("#ID" for one passage) and how many.
+    run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
+    "entry" the id of one of the FAQ's.
     """
 
-    what: Literal["draft", "file", "passages"]
+    what: Literal["draft", "file", "passages", "faq", "entry"]
     subject: object
 
 

@@ -1,5 +1,6 @@
 """What tests of the bot may ask for: a store on the session's Redis, and settings on a fresh data folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,5 +17,6 @@ def store(memory: Memory) -> Store:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_module.load({"LABBOT_DATA": str(tmp_path / "data")})
+def settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    made = settings_module.load({"LABBOT_DATA": str(tmp_path / "data")})
+    return replace(made, cache=tmp_path_factory.getbasetemp() / "cache")  # fitting the FAQ takes a second

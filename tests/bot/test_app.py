@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import App, Stream
+from bot.app import App
 from bot.core.decide import decide
 from bot.core.known import Known
 from bot.core.talk import Answer, Ask, Card, Dialog, Effect, Event, Field, File, Look, Said, Show, Start, Stopped
@@ -16,6 +16,7 @@ from bot.pack import enclosed
 from bot.rows import Message
 from bot.settings import Settings
 from bot.store import Store
+from bot.voice import Stream
 from pipeline.errors import Temporary
 from pipeline.memory import Memory
 from pipeline.runs import Runs

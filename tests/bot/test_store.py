@@ -5,12 +5,13 @@ import re
 
 import pytest
 
-from bot.core.records import Conversation, Draft, Person, Spent
+from bot.core.records import Asked, Conversation, Draft, Kept, Person, Spent
 from bot.core.rules import Quota, Role
 from bot.core.talk import Answer, Command, Dialog, Event, Field, Press, Said
+from bot.keys import KEYS
 from bot.pack import pack
 from bot.rows import Message, Order, message_key
-from bot.store import KEYS, Hold, Store, Writes
+from bot.store import Hold, Store, Writes
 from pipeline.errors import Temporary
 from pipeline.memory import Memory, connect
 
@@ -160,7 +161,8 @@ async def test_every_key_that_is_written_is_in_the_table_and_goes_when_it_says(s
     dialog = Dialog("t", "a|b", (Field("a", "b"),), "Send")
     await store.person("terminal", "home", "alice", "Alice")
     writes = Writes()
-    for record in (draft, Conversation(event.place, people=("p1",)), Spent("p1", "draft", 1.0, "e1")):
+    questions = (Asked("a1", "p1", event.place, "q", 1.0), Kept("a1", "q", "a", "dora", 1.0))
+    for record in (draft, Conversation(event.place, people=("p1",)), Spent("p1", "draft", 1.0, "e1"), *questions):
         store.save(writes, record, ROLES)
     for key, body, slot in (("m1", Answer(text="x"), "s"), ("m2", dialog, "")):
         store.say(writes, Message(key, event.place, 1, 1.0, "", body, slot=slot, to="p1"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.keys import KEYS as BOT_KEYS
 from bot.play import play_file
 from bot.settings import Settings
-from bot.store import KEYS as BOT_KEYS
 from bot.transcript import Bindings, Directs, Does, Expects, parse, seconds
 from pipeline.embedded import Server
 from pipeline.errors import Invalid

@@ -156,3 +156,8 @@ def test_anything_else_is_no_quota(text: str) -> None:
 
     assert worth[0] >= 0
     assert unit.strip() in ("s", "min", "h", "day")
+
+
+def test_a_value_that_is_no_yaml_is_told_with_its_path() -> None:
+    with pytest.raises(Invalid, match=r"workspaces\.x: '@dora' is no YAML Put it into quotes\."):
+        config.load(HOME / "configs" / "bot.yaml", {"workspaces.x": "@dora"})

@@ -20,6 +20,7 @@ from bot.platforms.terminal.hear import Ear, Journal
 from bot.platforms.terminal.plain import Plain, typed_lines
 from bot.platforms.terminal.say import Desk
 from bot.store import CHANGED
+from bot.voice import Maintainers
 from pipeline.carrier import carry
 from pipeline.errors import Temporary
 
@@ -50,7 +51,7 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     words = pick(house.settings.words, locale)
     person = await house.store.person(PLATFORM, WORKSPACE, name, name)
     desk = Desk(house.store, person)
-    app = house.app(PLATFORM, desk)
+    app = house.app(PLATFORM, desk, maintainers=await maintainers(house))
     notices: list[Callable[[str], None]] = []
 
     def away(what: str) -> None:
@@ -74,6 +75,16 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     front = asyncio.create_task(_plain(house, app, seat, notices) if plain else _screen(house, seat, notices))
     await _until_over(front, tasks, ear)
     return 0
+
+
+async def maintainers(house: House) -> Maintainers:
+    """Whom questions go to that the FAQ cannot answer: at the terminal somebody, by name."""
+    section = house.settings.bot.workspaces.get(WORKSPACE)
+    name = section.maintainers.removeprefix("@") if section else ""
+    if not name:
+        return Maintainers()
+    person = await house.store.person(PLATFORM, WORKSPACE, name, name)
+    return Maintainers(direct(PLATFORM, person), (person,))
 
 
 async def _until_over(front: "asyncio.Task[None]", tasks: "list[asyncio.Task[None]]", ear: Ear) -> None:

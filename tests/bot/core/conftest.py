@@ -8,8 +8,8 @@ import pytest
 from bot import settings
 from bot.core.contribute import entry
 from bot.core.decide import decide
-from bot.core.known import Excerpt, Finding, Known
-from bot.core.records import Conversation, Draft, Person, Run, Spent
+from bot.core.known import Entry, Excerpt, Finding, Known, Reply, asks
+from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
 from bot.core.words import Words, pick
@@ -40,16 +40,18 @@ class Talk:
     roles: dict[str, Role] = field(default_factory=lambda: {"everyone": Role("everyone")})
     taken: bool = False
     excerpts: tuple[Excerpt, ...] = ()
+    replies: dict[str, Reply] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
+    maintainers: str = ""
     count: int = 0
 
     def __call__(self, act: Act, by: str = "p1", event: str = "") -> list[Effect]:
         """What is decided about an act; the look-ups it asks for are made as the shell makes them."""
         self.count += 1
         heard = Event(event or f"e{self.count}", 1000.0 + self.count, by, self.conversation.place, act)
-        person = self.person if by == self.person.id else Person(by, self.names.get(by, by))
-        known = Known(
-            person, self.conversation, self.words, self.draft, run=self.run, names=self.names, used=self.used, roles=self.roles
-        )
+        known = self._known(heard)
         effects = decide(heard, known)
         while looks := [effect for effect in effects if isinstance(effect, Look)]:
             assert not any(look.what in known.found for look in looks)
@@ -60,12 +62,29 @@ class Talk:
                 self._save(effect)
         return effects
 
+    def looked(self, act: Act, by: str = "p1") -> list[Effect]:
+        """What is decided about an act before anything is looked up; nothing of it is kept."""
+        heard = Event(f"e{self.count + 1}", 1000.0 + self.count + 1, by, self.conversation.place, act)
+        return decide(heard, self._known(heard))
+
+    def _known(self, heard: Event) -> Known:
+        person = self.person if heard.person == self.person.id else Person(heard.person, self.names[heard.person])
+        known = Known(
+            person, self.conversation, self.words, self.draft, run=self.run, names=self.names, used=self.used, roles=self.roles
+        )
+        about = self.asked.get(asks(heard))
+        return replace(known, asked=about, maintainers=self.maintainers, maintainer_people=("p2",) if self.maintainers else ())
+
     def _found(self, look: Look) -> object:
         if look.what == "file":
             files = [(look.subject, "qna.yaml")] if isinstance(look.subject, str) else [(f.token, f.name) for f in look.subject]
             return tuple(brought(text, name) for text, name in files)
         if look.what == "passages":
             return tuple(one for one in self.excerpts if look.subject[1] in ("", f"#{one.id}") or look.subject[1] in one.text)
+        if look.what == "faq":
+            return self.replies.get(look.subject[0], Reply(False, False, 0.0, (), 1, "d1"))
+        if look.what == "entry":
+            return self.entries.get(look.subject)
         assert isinstance(look.subject, Draft)
         made = entry(look.subject.form, look.subject.answers)
         try:
@@ -77,6 +96,10 @@ class Talk:
         match effect.what:
             case Draft():
                 self.draft = effect.what
+            case Asked(name):
+                self.asked[name] = effect.what
+            case Kept():
+                self.kept.append(effect.what)
             case Person():
                 self.person = effect.what
             case Conversation() if effect.what.parent or effect.what.place == self.conversation.place:

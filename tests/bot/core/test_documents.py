@@ -100,7 +100,7 @@ def test_a_draft_that_only_waits_for_its_document_says_so_and_cannot_be_sent(tal
     assert "still being read" in texts(talk(Said("geography/harbours/brook")))[-1]
     assert texts(talk(Command("submit")))[-1].startswith("Not quite yet. The document is still being read")
 
-    assert texts(talk(Moved(run.key, 3, "done", facts=FOUND)))[-1].endswith('may follow as "question ... answer ...".')
+    assert texts(talk(Moved(run.key, 3, "done", facts=FOUND)))[-1].endswith('may follow as "question: ... answer: ...".')
 
 
 def test_a_passage_is_taken_to_the_letter_into_the_context_that_is_missing(talk: Talk) -> None:

@@ -192,6 +192,14 @@ def test_an_answer_too_long_for_a_dialog_is_asked_again_in_the_thread(talk: Talk
     assert texts(effects)[-1].startswith("Type it anew, and it replaces what is there.")
 
 
+def test_a_question_is_asked_again_by_its_name_or_by_its_label(talk: Talk) -> None:
+    begun(talk)
+    talk(Said("question: a answer: b"))
+    for called in ("answer", "Answer", "ANSWER"):
+        talk(Command("edit", f"1 {called}"))
+        assert talk.draft and talk.draft.asked == "example.1.answer"
+
+
 def test_submitting_what_is_not_complete_says_what_is_missing(talk: Talk) -> None:
     begun(talk)
     effects = talk(Command("submit"))

@@ -1,0 +1,59 @@
+"""Every key of the bot's in Redis: what it holds, whether these are a person's words, and when it goes."""
+
+from dataclasses import dataclass
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One kind of key: what it holds, whether these are a person's words, when it goes ("" for never by itself)."""
+
+    pattern: str
+    holds: str
+    words: bool
+    expires: str = ""
+
+
+KEYS = (
+    Key("bot:alias:{platform}:{workspace}:{user}", "the id of ours for somebody on a platform", False),
+    Key("bot:person:{person}", "name, GitHub user name, sign-off name and mail", True),
+    Key("bot:inbox:{platform}:{event}", "an event until it is decided, then only that it was", True, "retention.inbox_days"),
+    Key("bot:todo:{platform}", "ids of events that are not decided yet, in order", False),
+    Key(
+        "bot:outbox:{platform}|{place}",
+        "what was decided in a place and not done yet: messages to show, runs to start or cancel",
+        True,
+    ),
+    Key("bot:place:{place}", "title, parent, draft and people of a conversation", True, "retention.conversations_days"),
+    Key("bot:order:{place}", "keys of a conversation's messages, in order", False, "retention.conversations_days"),
+    Key("bot:talk:{place}", "the messages of a conversation, the bot's and people's", True, "retention.conversations_days"),
+    Key(
+        "bot:sent:{place}",
+        "what a platform calls each message, and which revision it shows",
+        False,
+        "retention.conversations_days",
+    ),
+    Key("bot:slot:{place}", "which message stands in each slot", False, "retention.conversations_days"),
+    Key("bot:asked:{person}", "the dialog that is open for somebody", True, "a day"),
+    Key("bot:draft:{draft}", "a draft: its answers, its authors, its undo", True, "retention.discarded_days once discarded"),
+    Key("bot:drafts:{person}", "ids of the drafts that somebody writes", False),
+    Key("bot:places:{person}", "the conversations that somebody takes part in", False),
+    Key("bot:used:{person}:{act}", "when somebody did what a quota counts", False, "the longest quota"),
+    Key("bot:watch:{platform}", "runs whose steps are to be told, and where", False),
+    Key("bot:faq:{asked}", "a question, what the FAQ found, its thumb, a maintainer's reply", True, "retention.questions_days"),
+    Key("bot:questions", "ids of those questions, by when they were asked", False),
+    Key("bot:kept", "maintainers' answers that are to become entries of the FAQ", True),
+    Key("bot:lock:place:{place}", "who handles an event of that place now", False, "the lease"),
+    Key("bot:lock:draft:{draft}", "who changes that draft now", False, "the lease"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things are kept, in seconds."""
+
+    inbox_s: float = 7 * DAY_S
+    conversations_s: float = 30 * DAY_S
+    discarded_s: float = 7 * DAY_S
+    questions_s: float = 90 * DAY_S
