@@ -8,9 +8,11 @@ import logging.handlers
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bot import settings as settings_module
 from bot.settings import Settings
@@ -26,6 +28,8 @@ def main(words: list[str] | None = None) -> int:
             return _ask(settings, given)
         if given.command == "faq":
             return _report(settings, as_json=given.json)
+        if given.command == "audit":
+            return _audit(settings, as_json=given.json)
         if given.command == "play":
             from bot.play import play_files
 
@@ -75,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "report", help="what was asked and not answered, what was no help, what maintainers answered"
     )
     report.add_argument("--json", action="store_true", help="a JSON line a question")
+    audit = commands.add_parser("audit", help="what operators did, to whom, when and why, oldest first")
+    audit.add_argument("--json", action="store_true", help="a JSON line an act")
     return parser
 
 
@@ -117,6 +123,30 @@ def _report(settings: Settings, *, as_json: bool) -> int:
         lines = report.as_json(asked, kept) if as_json else report.as_text(asked, kept, faq_of(settings).digest)
         for line in lines:
             print(line)
+        return 0
+
+    with redis_of(settings) as url:
+        return asyncio.run(read(url))
+
+
+def _audit(settings: Settings, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from bot.store import Store
+    from pipeline.memory import connect
+
+    async def read(url: str) -> int:
+        memory = connect(url)
+        try:
+            store = Store(memory, settings.retention)
+            acts = await store.audit()
+            names = await store.names(name for act in acts for name in (act.person, act.whom))
+        finally:
+            await memory.close()
+        for act in acts:
+            day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(act.at))
+            who, whom = (names.get(one, one) for one in (act.person, act.whom))
+            print(json.dumps(asdict(act)) if as_json else f"{day}Z  {act.scope}  {who}  {act.what} {whom}  {act.why}".rstrip())
         return 0
 
     with redis_of(settings) as url:
@@ -170,11 +200,25 @@ def remarks(data: Path, kernel: str) -> list[str]:
     return []
 
 
+class Wordless(logging.Formatter):
+    """Tracebacks by kind and place: what an exception says may quote what a person typed."""
+
+    def formatException(self, ei: Any) -> str:
+        _, error, frames = ei
+        lines = traceback.format_tb(frames)
+        while error is not None:
+            lines.append(type(error).__name__)
+            error = error.__cause__ or error.__context__
+            if error is not None:
+                lines += ["after:", *traceback.format_tb(error.__traceback__)]
+        return "\n".join(line.rstrip() for line in lines)
+
+
 def _log_to(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     logging.raiseExceptions = False  # a disk without room for the log must not write over the conversation
     handler = logging.handlers.RotatingFileHandler(folder / "labbot.log", maxBytes=5_000_000, backupCount=3, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(Wordless("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
 

@@ -14,38 +14,39 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from bot import forget as forgetting
 from bot.core.decide import decide
 from bot.core.known import Known
 from bot.core.records import Run
 from bot.core.rules import Role
 from bot.core.talk import (
     Answer,
-    Ask,
     Cancel,
     Command,
     Dialog,
     Effect,
     Event,
+    Forget,
     Look,
     Moved,
-    Refuse,
-    Said,
     Save,
     Show,
     Start,
+    short,
 )
 from bot.core.words import Table, Words, pick
 from bot.look import Looker
-from bot.pack import pack, unpack
-from bot.rows import Message, Order, message_key
+from bot.pack import unpack
+from bot.rows import Message, Order, heard_message, message_of, order_of
 from bot.store import Store, Writes
-from bot.voice import Maintainers, Stream, Voice
+from bot.voice import Maintainers, Policy, Stream, Voice, everything_open
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.runs import ENDED, Runs
 
 log = logging.getLogger("labbot")
 
 COUNTED = ("ask", "draft", "submit")  # acts that quotas and cool-downs may count
+SWEEP_S = 6 * 3600.0  # between two looks for messages that are older than conversations are kept
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # waits between attempts while something is away; the last one repeats
 
 T = TypeVar("T")
@@ -67,12 +68,13 @@ class App:
         runs: Runs,
         streams: Mapping[str, Stream] | None = None,
         maintainers: Maintainers | None = None,
+        policy: Policy = everything_open,
         core: Decide = decide,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.streams = streams or {}
-        self.maintainers = maintainers or Maintainers()
+        self.maintainers, self.policy = maintainers or Maintainers(), policy
         self.core = core
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -94,9 +96,16 @@ class App:
             await self.idle()
             for run, order in (await self._insist(lambda: self.store.watched(self.platform))).items():
                 self._follow(run, order)
+            self._spawn(self._sweep(), counts=False)
             if ready:
                 ready.set()
             await asyncio.Event().wait()
+
+    async def _sweep(self) -> None:
+        """Take away, again and again, what is older than it may be."""
+        while True:
+            await self._insist(lambda: forgetting.sweep(self.store, self.runs.clock()))
+            await asyncio.sleep(SWEEP_S)
 
     async def idle(self) -> None:
         """Return when everything that was heard is decided and said; streams and runs may go on."""
@@ -170,6 +179,7 @@ class App:
         mentioned = event.act.text.split() if isinstance(event.act, Command) else []
         people = [word.removeprefix("<@").removesuffix(">") for word in mentioned if word.startswith("<@")]
         read = await self.store.know(event, COUNTED, people)
+        off, open_ = self.policy(event)
         run = await self.runs.status(read.draft.run) if read.draft and read.draft.run else None
         return Known(
             person=read.person,
@@ -181,6 +191,9 @@ class App:
             names=read.names,
             used=read.used,
             asked=read.asked,
+            others=read.others,
+            off={**off, **read.paused},
+            open=open_,
             maintainers=self.maintainers.place,
             maintainer_people=self.maintainers.people,
             roles=self.roles,
@@ -202,7 +215,7 @@ class App:
         """Everything the effects mean, as one transaction."""
         writes = Writes()
         writes.add("DEL", f"bot:asked:{event.person}")
-        if heard := _heard(event):
+        if heard := heard_message(event):
             self.store.say(writes, heard)
         shows = [effect for effect in effects if isinstance(effect, Show) and effect.slot]
         standing = await self.store.slots((show.place or event.place, show.slot) for show in shows)
@@ -210,12 +223,12 @@ class App:
             match effect:
                 case Save(what):
                     self.store.save(writes, what, self.roles)
-                case Start() | Cancel():
-                    self.store.order(writes, self.platform, event.place, _work(event, effect))
+                case Start() | Cancel() | Forget():
+                    self.store.order(writes, self.platform, event.place, order_of(event, effect))
                 case Look():
                     raise AssertionError("looked at already")
                 case _:
-                    message = _message(event, index, effect, standing)
+                    message = message_of(event, index, effect, standing)
                     self.store.say(writes, message)
                     self.store.order(writes, self.platform, event.place, Order("say", message.place, message.key))
         return writes
@@ -233,6 +246,8 @@ class App:
                     await self._start(order)
                 case "cancel":
                     await self._cancel(order)
+                case "forget":
+                    await self._forget(order)
             if done:
                 await self.store.done(self.platform, origin, row)
 
@@ -309,6 +324,20 @@ class App:
         else:
             await self.runs.cancel(what, order.person)
 
+    async def _forget(self, order: Order) -> None:
+        """Take away everything of a person, and tell them what has to stay."""
+        stays = await forgetting.everything(self.store, self.runs, unpack(order.what, Forget).person)
+        await self.voice.forget(order.person)
+        words = pick(self.tables, order.locale)
+        lines = [words("privacy.forgotten"), *(words("privacy.stays", what=one) for one in stays)]
+        if await self.store.audited(order.person):
+            lines.append(words("privacy.audit"))
+        key = short(f"forgotten:{order.place}:{order.key}", 24)
+        at = self.runs.clock()
+        told = Message(key, order.place, int(at * 1000) * 100, at, "", Answer("\n".join(lines)), to=order.person)
+        await self.store.keep(told)
+        await self._show(told, again=False)
+
     def _follow(self, run: str, order: Order) -> None:
         self._spawn(self._insist(lambda: self._tell(run, order)), counts=False)
 
@@ -329,53 +358,3 @@ class App:
         """Whether a run's end is its end, and not one after which it was started again."""
         record = await self.runs.status(run)
         return record is None or record.number == number
-
-
-def _heard(event: Event) -> Message | None:
-    """What a person typed, as a message of the conversation."""
-    match event.act:
-        case Said(text, files) if text.strip() or files:
-            body = Answer(text="\n".join([*filter(str.strip, [text]), *(f"[{file.name}]" for file in files)]))
-        case Command(name, text):
-            body = Answer(text=f"/{name} {text}".strip())
-        case _:
-            return None
-    return Message(message_key(event, 0), event.place, _number(event, 0), event.at, event.person, body, event=event.id)
-
-
-def _message(
-    event: Event, index: int, effect: Show | Answer | Ask | Refuse, standing: Mapping[tuple[str, str], Message]
-) -> Message:
-    """The message of an effect: a new one, or the next revision of the one that stands in its slot."""
-    key, number = message_key(event, index), _number(event, index)
-    body: Answer | Dialog
-    match effect:
-        case Show(card, slot, place, ping, private):
-            place = place or event.place
-            to = event.person if private else ""
-            if slot and (old := standing.get((place, slot))):
-                return replace(old, body=card, revision=old.revision + 1, event=event.id, ping=ping)
-            return Message(key, place, number, event.at, "", card, slot, ping, to, event.id, locale=event.locale)
-        case Answer():
-            place, body, to = effect.place or event.place, effect, event.person if effect.private else ""
-        case Ask(dialog) | Refuse(dialog):
-            place, body, to = event.place, dialog, event.person
-    live = isinstance(effect, Answer) and bool(effect.stream)
-    errors = effect.errors if isinstance(effect, Refuse) else {}
-    return Message(key, place, number, event.at, "", body, "", "", to, event.id, locale=event.locale, live=live, errors=errors)
-
-
-def _number(event: Event, index: int) -> int:
-    return int(event.at * 1000) * 100 + index
-
-
-def _work(event: Event, effect: Start | Cancel) -> Order:
-    return Order(
-        "start" if isinstance(effect, Start) else "cancel",
-        event.place,
-        what=pack(effect),
-        person=event.person,
-        locale=event.locale,
-        workspace=event.workspace,
-        roles=event.roles,
-    )

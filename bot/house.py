@@ -1,12 +1,14 @@
 """The parts of one labbot process, put together: memory, store, runs, taxonomy. Only `bot.__main__` and tests call it."""
 
 import asyncio
+import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot import forget
 from bot.app import App
 from bot.faq import Faq
 from bot.look import Looker
@@ -47,6 +49,7 @@ class House:
             runs=self.runs,
             streams=streams,
             maintainers=maintainers,
+            policy=self.settings.policy,
         )
 
 
@@ -63,12 +66,24 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
     folder = settings.data / "runs"
     stages = {"propose": propose, "fetch": {"net": settings.bot.net.model_dump(mode="json")}}
     runs = Runs(memory, folder, stages, timeout_s=settings.bot.runs.timeout_s, clock=clock)
+    store = Store(memory, settings.retention, lease_s)
     try:
         listed = sources.read(settings.home / "configs" / "sources.yaml")
-        look = Looker(checkout, folder, listed, await asyncio.to_thread(faq_of, settings))
-        yield House(settings, memory, Store(memory, settings.retention, lease_s), runs, look)
+        look = Looker(checkout, folder, listed, await asyncio.to_thread(faq_of, settings), mine(store, runs))
+        yield House(settings, memory, store, runs, look)
     finally:
         await memory.close()
+
+
+def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:
+    """Everything that is kept of somebody, as JSON: records, and the text files of their runs."""
+
+    async def read(person: str) -> str:
+        found = await forget.export(store, person)
+        found["runs"] = await runs.export(person)
+        return json.dumps(found, ensure_ascii=False, indent=1)
+
+    return read
 
 
 def faq_of(settings: Settings, embeddings: str = "") -> Faq:

@@ -44,6 +44,8 @@ KEYS = (
     Key("bot:faq:{asked}", "a question, what the FAQ found, its thumb, a maintainer's reply", True, "retention.questions_days"),
     Key("bot:questions", "ids of those questions, by when they were asked", False),
     Key("bot:kept", "maintainers' answers that are to become entries of the FAQ", True),
+    Key("bot:paused:{scope}", "features that an operator has paused there, and why", True),
+    Key("bot:audit", "what operators did, to whom, when and why; people by ids of ours", True),
     Key("bot:lock:place:{place}", "who handles an event of that place now", False, "the lease"),
     Key("bot:lock:draft:{draft}", "who changes that draft now", False, "the lease"),
 )

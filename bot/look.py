@@ -22,14 +22,23 @@ from pipeline.taxonomy import Knowledge, Tree, read_tree, suggest
 
 Fetch = Callable[[File], Awaitable[bytes]]
 
+Mine = Callable[[str], Awaitable[str]]  # everything that is kept of a person, as JSON
+
+
+async def nothing(person: str) -> str:
+    return "{}"
+
+
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
 
 
 class Looker:
     """Looks at one taxonomy checkout, and remembers its tree for a while; `runs` is the folder of what runs made."""
 
-    def __init__(self, checkout: Path, runs: Path, sources: tuple[Source, ...] = (), faq: Faq | None = None) -> None:
-        self.checkout, self.runs, self.sources, self.faq = checkout, runs, sources, faq
+    def __init__(
+        self, checkout: Path, runs: Path, sources: tuple[Source, ...] = (), faq: Faq | None = None, mine: Mine = nothing
+    ) -> None:
+        self.checkout, self.runs, self.sources, self.faq, self.mine = checkout, runs, sources, faq, mine
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -44,6 +53,8 @@ class Looker:
         match look.subject:
             case Draft() as draft:
                 return await self.draft(draft)
+            case str() as person if look.what == "mine":
+                return await self.mine(person)
             case str() as name if look.what == "entry":
                 return _entry(self.faq, name)
             case str() as text:

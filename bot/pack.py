@@ -19,7 +19,17 @@ _CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         *(one for one in vars(talk).values() if dataclasses.is_dataclass(one) and isinstance(one, type)),
-        *(records.Person, records.Conversation, records.Draft, records.Spent, records.Run, records.Asked, records.Kept),
+        *(
+            records.Person,
+            records.Conversation,
+            records.Draft,
+            records.Spent,
+            records.Run,
+            records.Asked,
+            records.Kept,
+            records.Paused,
+            records.Audit,
+        ),
         *(Problem, Skill, Knowledge, Passage, Document, SeedExample, Work),
     )
 }

@@ -56,6 +56,9 @@ class Hall:
     async def ask(self, message: Message) -> None:
         await self.post(message)
 
+    async def forget(self, person: str) -> None:
+        """Nothing: what the player remembers of a conversation is no part of labbot."""
+
     async def fetch(self, file: File) -> bytes:
         return enclosed(file.token)
 

@@ -1,10 +1,24 @@
-"""What conversations and the outbox hold: a message, and an order to carry something out."""
+"""What conversations and the outbox hold: messages and orders, and how an event and its effects become them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from bot.core.talk import Answer, Card, Dialog, Event, short
-from bot.pack import register
+from bot.core.talk import (
+    Answer,
+    Ask,
+    Cancel,
+    Card,
+    Command,
+    Dialog,
+    Event,
+    Forget,
+    Refuse,
+    Said,
+    Show,
+    Start,
+    short,
+)
+from bot.pack import pack, register
 
 
 @register
@@ -37,7 +51,7 @@ class Message:
 class Order:
     """A row of the outbox: show the message `key` of `place`, or start or cancel a run (`what` is its packed effect)."""
 
-    do: str  # "say", "start" or "cancel"
+    do: str  # "say", "start", "cancel" or "forget"
     place: str
     key: str = ""
     what: str = ""
@@ -50,3 +64,54 @@ class Order:
 def message_key(event: Event, index: int) -> str:
     """The key of an event's index-th message: the same event says the same. 24 letters fit Discord's nonce."""
     return short(f"{event.platform}:{event.id}#{index}", 24)
+
+
+def heard_message(event: Event) -> Message | None:
+    """What a person typed, as a message of the conversation."""
+    match event.act:
+        case Said(text, files) if text.strip() or files:
+            body = Answer(text="\n".join([*filter(str.strip, [text]), *(f"[{file.name}]" for file in files)]))
+        case Command(name, text):
+            body = Answer(text=f"/{name} {text}".strip())
+        case _:
+            return None
+    return Message(message_key(event, 0), event.place, _number(event, 0), event.at, event.person, body, event=event.id)
+
+
+def message_of(
+    event: Event, index: int, effect: Show | Answer | Ask | Refuse, standing: Mapping[tuple[str, str], Message]
+) -> Message:
+    """The message of an effect: a new one, or the next revision of the one that stands in its slot."""
+    key, number = message_key(event, index), _number(event, index)
+    body: Answer | Dialog
+    match effect:
+        case Show(card, slot, place, ping, private):
+            place = place or event.place
+            to = event.person if private else ""
+            if slot and (old := standing.get((place, slot))):
+                return replace(old, body=card, revision=old.revision + 1, event=event.id, ping=ping)
+            return Message(key, place, number, event.at, "", card, slot, ping, to, event.id, locale=event.locale)
+        case Answer():
+            place, body, to = effect.place or event.place, effect, event.person if effect.private else ""
+        case Ask(dialog) | Refuse(dialog):
+            place, body, to = event.place, dialog, event.person
+    live = isinstance(effect, Answer) and bool(effect.stream)
+    errors = effect.errors if isinstance(effect, Refuse) else {}
+    return Message(key, place, number, event.at, "", body, "", "", to, event.id, locale=event.locale, live=live, errors=errors)
+
+
+def _number(event: Event, index: int) -> int:
+    return int(event.at * 1000) * 100 + index
+
+
+def order_of(event: Event, effect: Start | Cancel | Forget) -> Order:
+    return Order(
+        type(effect).__name__.lower(),
+        event.place,
+        event.id,
+        what=pack(effect),
+        person=event.person,
+        locale=event.locale,
+        workspace=event.workspace,
+        roles=event.roles,
+    )

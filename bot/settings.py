@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from bot.core.rules import Quota, Role
+from bot.core.talk import Event
 from bot.core.words import FALLBACK, Table
 from bot.keys import DAY_S, Retention
 from pipeline import config
@@ -41,6 +42,15 @@ class Settings:
         kept = self.bot.retention
         days = (kept.inbox_days, kept.conversations_days, kept.discarded_days, kept.questions_days)
         return Retention(*(one * DAY_S for one in days))
+
+    def policy(self, event: Event) -> tuple[dict[str, str], bool]:
+        """Features that are left out where an event comes from, and whether its channel is one of those that are named."""
+        section = self.bot.workspaces.get(event.workspace or event.platform)
+        if section is None:
+            return {}, True
+        off = {str(name): "" for name, on in section.features.items() if not on}
+        where = event.place.partition(":")[2].split("/")
+        return off, not section.channels or where[0].startswith("@") or bool(set(where) & set(section.channels))
 
     def roles_of(self, workspace: str, theirs: tuple[str, ...]) -> tuple[str, ...]:
         """Roles of ours for somebody whom the platform knows by those names."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bot.core.known import asks, concerns
-from bot.core.records import Asked, Conversation, Draft, Kept, Person, Saved, Spent
+from bot.core.moderating import scope
+from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Saved, Spent
 from bot.core.rules import Role
 from bot.core.talk import Answer, Dialog, Event, direct
 from bot.keys import DAY_S, Retention
@@ -36,6 +37,8 @@ class Read:
     names: Mapping[str, str]
     used: Mapping[str, tuple[float, ...]]
     asked: Asked | None = None
+    paused: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, Person] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,17 @@ class Store:
         rows = await self._get([f"bot:person:{one}" for one in people], Person)
         return {one: row.name for one, row in zip(people, rows, strict=True) if row}
 
+    async def _people(self, ids: Sequence[str]) -> dict[str, Person]:
+        rows = await self._get([f"bot:person:{one}" for one in ids], Person)
+        return {row.id: row for row in rows if row}
+
+    async def audit(self) -> list[Audit]:
+        """Every act of an operator, oldest first."""
+        return [unpack(row, Audit) for row in await self.memory.do("LRANGE", "bot:audit", 0, -1)]
+
+    async def audited(self, person: str) -> bool:
+        return any(person in (one.person, one.whom) for one in await self.audit())
+
     async def _get(self, keys: Sequence[str], kind: type[T]) -> list[T | None]:
         rows = await self.memory.do("MGET", *keys) if keys else []
         return [unpack(row, kind) if row else None for row in rows]
@@ -162,11 +176,13 @@ class Store:
 
     async def know(self, event: Event, acts: Sequence[str], mentioned: Iterable[str] = ()) -> Read:
         """Read what the core must know about an event, in three round trips."""
-        person, place, ids, *used = await self.memory.all(
+        mentioned = list(mentioned)
+        person, place, ids, paused, *used = await self.memory.all(
             [
                 ("GET", f"bot:person:{event.person}"),
                 ("GET", f"bot:place:{event.place}"),
                 ("ZRANGE", f"bot:drafts:{event.person}", 0, -1),
+                ("HGETALL", f"bot:paused:{scope(event)}"),
                 *(("ZRANGE", f"bot:used:{event.person}:{act}", 0, -1, "WITHSCORES") for act in acts),
             ]
         )
@@ -181,6 +197,8 @@ class Store:
             names=await self.names([*(draft.authors if draft else ()), *mentioned]),
             used={act: tuple(map(float, rows[1::2])) for act, rows in zip(acts, used, strict=True)},
             asked=await self.question(asks(event)),
+            paused={feature.decode(): why.decode() for feature, why in paused.items()},
+            others=await self._people(mentioned),
         )
 
     async def question(self, name: str) -> Asked | None:
@@ -222,6 +240,12 @@ class Store:
                 writes.add("SET", f"bot:faq:{name}", pack(record), "EX", keep_s)
                 writes.add("ZADD", "bot:questions", record.at, name)
                 writes.add("ZREMRANGEBYSCORE", "bot:questions", "-inf", record.at - keep_s)
+            case Paused(scope, feature, why):
+                writes.add(
+                    *(("HSET", f"bot:paused:{scope}", feature, why) if why else ("HDEL", f"bot:paused:{scope}", feature))
+                )
+            case Audit():
+                writes.add("RPUSH", "bot:audit", pack(record))
             case Kept(name):
                 writes.add("HSET", "bot:kept", name, pack(record))
             case Spent(person, act, at, event):
@@ -256,6 +280,12 @@ class Store:
     def order(self, writes: Writes, platform: str, origin: str, order: Order) -> None:
         """Add a row to the outbox of the place that the event came from: its rows are carried out in order."""
         writes.add("RPUSH", f"bot:outbox:{platform}|{origin}", pack(order))
+
+    async def keep(self, message: Message) -> None:
+        """Write a message that no event decided into its conversation."""
+        writes = Writes()
+        self.say(writes, message)
+        await self.memory.all([tuple(op) for op in writes.ops], atomic=True)
 
     async def commit(self, event: Event, hold: Hold, writes: Writes) -> str:
         """Carry the writes out and mark the event decided: "done"; "again" if it was already; "lost" if the locks were."""

@@ -1,10 +1,10 @@
 """What the shell needs of a platform: a voice, streams of text, and where its maintainers are asked."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.core.talk import File
+from bot.core.talk import Event, File
 from bot.rows import Message
 
 Stream = Callable[[Message], AsyncIterator[str]]
@@ -16,6 +16,14 @@ class Maintainers:
 
     place: str = ""
     people: tuple[str, ...] = ()
+
+
+# What is left out or paused for an event's workspace, with why, and whether labbot is to speak in its channel.
+Policy = Callable[[Event], tuple[Mapping[str, str], bool]]
+
+
+def everything_open(event: Event) -> tuple[Mapping[str, str], bool]:
+    return {}, True
 
 
 class Voice(Protocol):
@@ -31,6 +39,9 @@ class Voice(Protocol):
 
     async def ask(self, message: Message) -> None:
         """Open a dialog, or send it back with its errors. One whose moment has passed is dropped."""
+
+    async def forget(self, person: str) -> None:
+        """Take away what the platform's side keeps of a person besides the store."""
 
     async def fetch(self, file: File) -> bytes:
         """The content of a file that somebody sent. Raises Invalid where it is gone, Temporary where it may come."""

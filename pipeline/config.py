@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,8 +25,13 @@ class RoleConfig(_Section):
     weight: float = Field(default=1.0, gt=0, le=100, description="share of the worker pool against other roles")
 
 
+Feature = Literal["faq", "drafts", "submit"]
+
+
 class WorkspaceConfig(_Section):
     roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
+    channels: tuple[str, ...] = Field(default=(), description="channels that labbot speaks in; empty for all")
+    features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
     maintainers: str = Field(default="", description="who is asked what the FAQ does not say: @name; empty for nobody")
 
 

@@ -162,9 +162,10 @@ class Runs:
                 await self.end(run, "cancelled")
 
     async def export(self, person: str) -> dict[str, Any]:
-        """Everything that is kept of a person's runs: records, and the folder of each."""
+        """Everything that is kept of a person's runs: records, and the texts in the folder of each, by their paths."""
         records = [record for record in await self._records() if record.person == person]
-        return {record.id: {**dataclasses.asdict(record), "folder": str(self.folder / record.id)} for record in records}
+        texts = [await asyncio.to_thread(_texts, self.folder / record.id) for record in records]
+        return {one.id: {**dataclasses.asdict(one), "files": files} for one, files in zip(records, texts, strict=True)}
 
     async def forget(self, person: str) -> list[str]:
         """Take out the ended runs of a person, folders and all; return the ids of those that still go on."""
@@ -241,6 +242,17 @@ class Runs:
                 texts["leaf"], texts["root"], texts["description"] = value.leaf, root_of(value), value.description
         run = {"id": key, "recipe": recipe, "person": person, "until": until, "inputs": texts, "settings": dict(self.settings)}
         write(folder / "run.json", json.dumps(run, indent=1))
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The files of a run that are text; the others are named by their size."""
+    found = {}
+    for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink() and one.name != "lock"):
+        try:
+            found[str(path.relative_to(folder))] = path.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError):
+            found[str(path.relative_to(folder))] = f"({path.stat().st_size} bytes)"
+    return found
 
 
 async def insist(attempt: Callable[[], Awaitable[T]]) -> T:

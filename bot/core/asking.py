@@ -174,7 +174,8 @@ def press(event: Event, known: Known, verb: str, rest: str) -> list[Effect]:
         case "answer" if event.place == asked.handed:
             return [Ask(notices.answering(asked, known))]
         case "keep" if asked.reply:
-            kept = Kept(asked.id, asked.question, asked.reply, known.person.name, event.at)
+            people = (asked.person, asked.by)
+            kept = Kept(asked.id, asked.question, asked.reply, known.person.name, event.at, people)
             return [Save(kept), Answer(known.words("faq.kept"))]
         case "mine" if known.draft and event.person in known.draft.authors:
             return drafting.said(event, known, known.draft, asked.question, "")

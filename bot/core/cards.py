@@ -49,6 +49,11 @@ def quoted(text: str, length: int = LINE) -> str:
     return re.sub(r"([\\*`\[\]])", r"\\\1", clip(text, length))
 
 
+def prose(text: str) -> str:
+    """`quoted` for several lines: what a person wrote, as they wrote it, never as markup."""
+    return "\n".join(quoted(line, 1000) if line.strip() else "" for line in text.split("\n")).strip() or "…"
+
+
 def shown(text: str) -> str:
     """The text with what a screen cannot show, or would obey, made visible: NUL, controls, halves of a pair, overrides."""
     return "".join(_visible(character) for character in text)

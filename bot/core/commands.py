@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core import asking, cards, documents, drafting, form, notices, submitting
+from bot.core import asking, cards, documents, drafting, form, gate, moderating, notices, privacy, submitting
 from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
 from bot.core.records import Draft
@@ -15,12 +15,17 @@ COMPLETIONS = 25  # Discord: choices of an autocomplete
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A command. `act` is what it counts as against quotas, if it does; `draft`: it needs one. Help: `command.<name>`."""
+    """A command. `act` is what it counts as against quotas, if it does; `draft`: it needs one; `operator`: it is theirs.
+
+    `feature` is what it belongs to, which may be paused. Help: `command.<name>`.
+    """
 
     name: str
     does: Callable[[Event, Known, str], list[Effect]]
     act: str = ""
     draft: bool = False
+    feature: str = "drafts"
+    operator: bool = False
 
 
 def _begins(form_name: str) -> Callable[[Event, Known, str], list[Effect]]:
@@ -90,7 +95,9 @@ def _cancel(event: Event, known: Known, text: str) -> list[Effect]:
 
 
 def _help(event: Event, known: Known, text: str) -> list[Effect]:
-    lines = [known.words(f"command.{spec.name}") for spec in COMMANDS.values()]
+    mine = [spec for spec in COMMANDS.values() if spec.feature not in known.off]
+    mine = [spec for spec in mine if not spec.operator or gate.OPERATOR in event.roles]
+    lines = [known.words(f"command.{spec.name}") for spec in mine]
     return [
         Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), known.words("help.tail"))), private=True)
     ]
@@ -103,7 +110,7 @@ def _ask(event: Event, known: Known, text: str) -> list[Effect]:
 COMMANDS = {
     spec.name: spec
     for spec in (
-        Spec("ask", _ask, act="ask"),
+        Spec("ask", _ask, act="ask", feature="faq"),
         Spec("skill", _begins("skill"), act="draft"),
         Spec("grounded", _begins("grounded"), act="draft"),
         Spec("knowledge", _begins("knowledge"), act="draft"),
@@ -117,9 +124,17 @@ COMMANDS = {
         Spec("preview", lambda event, known, text: drafting.preview(event, known, _of(known)), draft=True),
         Spec("invite", _invite, draft=True),
         Spec("discard", lambda event, known, text: drafting.discard(event, known, _of(known)), draft=True),
-        Spec("submit", lambda event, known, text: submitting.before_submit(event, known, _of(known)), draft=True),
-        Spec("cancel", _cancel, draft=True),
-        Spec("help", _help),
+        Spec(
+            "submit",
+            lambda event, known, text: submitting.before_submit(event, known, _of(known)),
+            draft=True,
+            feature="submit",
+        ),
+        Spec("cancel", _cancel, draft=True, feature=""),
+        Spec("quota", lambda event, known, text: gate.quotas(event, known), feature=""),
+        Spec("privacy", privacy.privacy, feature=""),
+        Spec("admin", moderating.admin, feature="", operator=True),
+        Spec("help", _help, feature=""),
     )
 }
 

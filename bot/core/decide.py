@@ -7,9 +7,10 @@ Where an answer needs a look at something there is a `Look` among the effects: t
 from dataclasses import replace
 from typing import assert_never
 
-from bot.core import asking, bringing, cards, documents, drafting, fetching, notices, rules, submitting
+from bot.core import asking, bringing, cards, documents, drafting, fetching, notices, privacy, submitting
 from bot.core.commands import COMMANDS, is_author
 from bot.core.contribute import FORMS
+from bot.core.gate import OPERATOR, barred, gate, off
 from bot.core.known import Known
 from bot.core.records import Draft, Run
 from bot.core.talk import (
@@ -24,6 +25,7 @@ from bot.core.talk import (
     Press,
     Rated,
     Said,
+    Save,
     Show,
     Stopped,
     Submit,
@@ -33,6 +35,22 @@ from bot.core.talk import (
 
 def decide(event: Event, known: Known) -> list[Effect]:
     """Say what is to be done about an event. The same event and the same knowledge give the same effects."""
+    refused = barred(event, known)
+    return [_signed(effect, event, known) for effect in _decide(event, known)] if refused is None else refused
+
+
+def _signed(effect: Effect, event: Event, known: Known) -> Effect:
+    """Note in a draft that several people write who gave the answers that are new."""
+    if not (isinstance(effect, Save) and isinstance(effect.what, Draft) and len(effect.what.authors) > 1):
+        return effect
+    draft, before = effect.what, known.draft.answers if known.draft else {}
+    new = {key for key, value in draft.answers.items() if before.get(key) != value}
+    owner = {key: draft.owner for key in draft.answers if key not in draft.hands}  # written before anybody came along
+    hands = {**owner, **draft.hands, **dict.fromkeys(new, event.person)}
+    return Save(replace(draft, hands={key: hand for key, hand in hands.items() if key in draft.answers}))
+
+
+def _decide(event: Event, known: Known) -> list[Effect]:
     match event.act:
         case Command(name, text):
             return _command(event, known, name, text)
@@ -60,7 +78,9 @@ def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
     spec = COMMANDS.get(name)
     if spec is None:
         return [Answer(known.words("command.unknown", name=cards.quoted(name)), private=True)]
-    if refused := _gate(event, known, spec.act or name, counts=bool(spec.act)):
+    if spec.operator and OPERATOR not in event.roles:
+        return [Answer(known.words("refused.role"), private=True)]
+    if refused := off(known, spec.feature) or gate(event, known, spec.act or name, counts=bool(spec.act)):
         return refused
     if spec.draft and not _mine(event, known):
         return [_no_draft(known)]
@@ -82,13 +102,15 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
             return _command(event, known, "help", "")
         case "run.cancel":
             return [Cancel(value)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
+    if action.startswith("privacy."):
+        return privacy.press(event, known, action.removeprefix("privacy."), value)
     if action.startswith("faq."):
-        return asking.press(event, known, action.removeprefix("faq."), rest)
+        return off(known, "faq") or asking.press(event, known, action.removeprefix("faq."), rest)
     if not known.draft or not action.startswith("draft."):
         return [_stale(known)]
     if not is_author(event, known.draft):
         return [_not_yours(known, known.draft)]
-    return _draft_press(event, known, known.draft, action.removeprefix("draft."), rest)
+    return off(known, "drafts") or _draft_press(event, known, known.draft, action.removeprefix("draft."), rest)
 
 
 def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> list[Effect]:
@@ -109,7 +131,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
     if verb in simple:
         return simple[verb](event, known, draft)
     if verb == "sign":
-        return _gate(event, known, "submit") or submitting.sign(event, known, draft)
+        return gate(event, known, "submit") or submitting.sign(event, known, draft)
     target = drafting.target(draft, rest)
     match verb:
         case "edit" if target:
@@ -137,31 +159,35 @@ def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
         return [_stale(known)]
     if not is_author(event, known.draft):
         return [_not_yours(known, known.draft)]
+    if refused := off(known, "drafts"):
+        return refused
     action, _, value = sent.token.partition("|")
     target = drafting.target(known.draft, value.partition(".")[2])
     match action:
         case "draft.fill" if target:
             return drafting.fill(event, known, known.draft, *target, sent)
         case "draft.signed":
-            return _gate(event, known, "submit") or submitting.signed(event, known, known.draft, sent)
+            return gate(event, known, "submit") or submitting.signed(event, known, known.draft, sent)
         case _:
             return [_stale(known)]
 
 
 def _said(event: Event, known: Known, said: Said) -> list[Effect]:
     if said.files or (not said.edited and bringing.is_entry(said.text)):
-        return _gate(event, known, "draft") or bringing.brought(event, known, said.files or said.text)
+        return gate(event, known, "draft") or bringing.brought(event, known, said.files or said.text)
     kind, wish = ("", "") if said.edited else _wish(known, said.text)
     if kind and not known.conversation.parent:
-        return _gate(event, known, "draft") or drafting.begin(event, known, kind, wish)
+        return gate(event, known, "draft") or drafting.begin(event, known, kind, wish)
     draft = known.draft if known.draft and known.draft.state != "discarded" else None
     if said.edited:
         return drafting.reworded(event, known, draft, said.text, said.message) if draft and is_author(event, draft) else []
     if draft is None or not is_author(event, draft):
         return _asked(event, known, said.text, draft)
-    aside = asking.aside(event, known, draft, said.text)
+    aside = None if off(known, "faq") else asking.aside(event, known, draft, said.text)
     if aside is not None:
         return aside
+    if refused := off(known, "drafts"):
+        return refused
     return drafting.said(event, known, draft, said.text, said.message, asking.meant(known, draft))
 
 
@@ -174,7 +200,7 @@ def _asked(event: Event, known: Known, text: str, draft: Draft | None) -> list[E
         instead = [Answer(known.words("said.no_draft"), buttons=notices.welcome(known.words).buttons)]
     if not text.strip() or (draft and not put):
         return instead
-    return _gate(event, known, "ask") or asking.ask(event, known, text, unsure=None if put and not draft else instead)
+    return gate(event, known, "ask") or asking.ask(event, known, text, unsure=None if put and not draft else instead)
 
 
 def _wish(known: Known, text: str) -> tuple[str, str]:
@@ -205,23 +231,6 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
     if moved.state == "done" and draft.run == moved.run == submitting.run_of(draft):
         effects += drafting.settle(event, known, replace(draft, state="submitted"), ask=False)
     return effects
-
-
-def _gate(event: Event, known: Known, act: str, *, counts: bool = True) -> list[Effect]:
-    """The refusal of an act that the person's roles, or quotas if it counts, do not allow now; empty if they do."""
-    roles = [known.roles[name] for name in event.roles if name in known.roles]
-    verdict = rules.may(act, roles, known.used.get(act, ()) if counts else (), event.at)
-    if verdict:
-        return []
-    return [Answer(known.words(f"refused.{verdict.why}", what=act, wait=_span(known, verdict.wait_s)), private=True)]
-
-
-def _span(known: Known, seconds: float) -> str:
-    """A time to wait, as people say it, rounded up."""
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds > size:
-            return known.words(f"span.{unit}", count=-int(-seconds // size))
-    return known.words("span.seconds", count=max(1, -int(-seconds // 1)))
 
 
 def _mine(event: Event, known: Known) -> bool:

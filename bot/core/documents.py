@@ -26,7 +26,7 @@ def moved(event: Event, known: Known, draft: Draft, step: Moved) -> list[Effect]
     facts, offer = step.facts, tuple[Button, ...]()
     if step.state == "done":
         found = draft.found({"document.commit": facts["commit"], "document.read": facts["listed"], "document.trouble": None})
-        lead = known.words("document.done", words=facts["words"])
+        lead = known.words("document.done", words=int(facts["words"]))
         offer = (cards.button(known.words, "find", f"draft.find|{draft.id}"),)
     else:
         problem = Problem(facts.get("code", ""), facts.get("cause", known.words("run.cancelled")), facts=facts)

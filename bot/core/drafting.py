@@ -9,6 +9,7 @@ from dataclasses import replace
 from bot.core import cards, fetching, form
 from bot.core.contribute import EXAMPLE, FORMS, GROUNDED, SKILL
 from bot.core.form import Item
+from bot.core.gate import left
 from bot.core.known import Finding, Known
 from bot.core.reading import change_of, pairs, placed
 from bot.core.records import Conversation, Draft, Spent, merged
@@ -46,7 +47,13 @@ def begin(event: Event, known: Known, form_name: str, wish: str = "") -> list[Ef
         offer = (Button(cards.clip(known.words("button.wish", wish=wish), 75), token),)
     if the_form is SKILL:
         offer = (*offer, cards.button(known.words, "grounded", f"draft.as|{draft.id}.{GROUNDED.name}"))
-    effects = settle(event, known, draft, lead=known.words(f"{form_name}.begin"), offer=offer)
+    effects = settle(
+        event,
+        known,
+        draft,
+        lead=" ".join(filter(None, (known.words(f"{form_name}.begin"), left(event, known, "draft")))),
+        offer=offer,
+    )
     return opened(event, known, draft, cards.clip(wish, 60), effects)
 
 

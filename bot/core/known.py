@@ -82,7 +82,8 @@ class Known:
     """All that `decide` may use besides the event; `tree` is for completion.
 
     `used` holds times (seconds) of acts within the longest quota; `asked` is the question that a button or a thread is
-    about; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none.
+    about; `others` are people whom a command names; `off` are features that are paused, with why, `open` says whether labbot
+    is to speak in this channel; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none.
     """
 
     person: Person
@@ -92,6 +93,9 @@ class Known:
     drafts: tuple[Draft, ...] = ()
     run: Run | None = None
     asked: Asked | None = None
+    others: Mapping[str, Person] = field(default_factory=dict)
+    off: Mapping[str, str] = field(default_factory=dict)
+    open: bool = True
     maintainers: str = ""
     maintainer_people: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)

@@ -139,8 +139,7 @@ def answering(asked: Asked, known: Known) -> Dialog:
 def replied(asked: Asked, known: Known) -> Card:
     """What a maintainer answered, for the one who asked."""
     title = known.words("faq.reply.title", name=known.person.name, question=asked.question)
-    text = "\n".join(cards.quoted(line, 500) for line in asked.reply.split("\n"))
-    return Card(cards.clip(title, TITLE), (Text(_cut(text).strip() or "…"),))
+    return Card(cards.clip(title, TITLE), (Text(_cut(cards.prose(asked.reply))),))
 
 
 def _cut(text: str, most: int = TOLD) -> str:

@@ -11,13 +11,17 @@ DraftState = Literal["open", "submitted", "discarded"]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody, whatever the platform. `mail` and `full_name` are the sign-off; they stand in no draft and no card."""
+    """Somebody, whatever the platform. `mail` and `full_name` are the sign-off; they stand in no draft and no card.
+
+    `blocked` is why an operator keeps them out, "" for nobody did.
+    """
 
     id: str
     name: str
     github: str = ""
     full_name: str = ""
     mail: str = ""
+    blocked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class Draft:
     `asked` is a field that the person wants asked again; `heard` says which message gave which answers, so that an
     edited or deleted message changes them; `undo` holds, newest last, the earlier values (None: there was none; under ""
     the earlier form).
-    `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet.
+    `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet. `hands` says who gave an answer,
+    where several people write: what one of them takes back is known by it.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Draft:
     signed: float = 0.0
     replaces: bool = False
     run: str = ""
+    hands: Mapping[str, str] = field(default_factory=dict)
 
     def with_answers(self, change: Mapping[str, str | None], form: str = "") -> "Draft":
         """The draft with those answers set, or taken out where the value is None, as one of another form where it is named.
@@ -129,13 +135,36 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A maintainer's answer that is to become an entry of the FAQ; `by` is a name."""
+    """A maintainer's answer that is to become an entry of the FAQ; `by` is a name, `people` who asked and who answered."""
 
     id: str
     question: str
     answer: str
     by: str
     at: float
+    people: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A feature that an operator has paused in a guild or workspace (`scope`), and why; "" resumes it."""
+
+    scope: str
+    feature: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An operator's act: who did what to whom (a person or a feature), where, when and why."""
+
+    id: str
+    at: float
+    person: str
+    what: str
+    whom: str
+    why: str
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +176,7 @@ class Run:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Saved = Draft | Conversation | Person | Spent | Asked | Kept
+Saved = Draft | Conversation | Person | Spent | Asked | Kept | Paused | Audit
 
 
 def merged(answers: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:

@@ -332,16 +332,23 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Take away what is kept of a person, everywhere; the shell says what must stay."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Ask the shell for a finding; it calls `decide` once more with `known.found[what]`.
 
     The subject: of "draft" a Draft as it would stand; of "file" Files, or a text typed in their place; of "passages" the
     run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
-    "entry" the id of one of the FAQ's.
+    "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted.
     """
 
-    what: Literal["draft", "file", "passages", "faq", "entry"]
+    what: Literal["draft", "file", "passages", "faq", "entry", "mine"]
     subject: object
 
 
-Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Look
+Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Look | Forget

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FALLBACK = "en"
+GROUPED = 10_000  # shorter numbers read best as they are
 
 Table = Mapping[str, str | tuple[str, ...]]
 
@@ -22,7 +23,12 @@ class Words:
     def __call__(self, name: str, /, **facts: object) -> str:
         template = self._find(name)
         assert isinstance(template, str), f"{name} is a list of spellings"
-        return template.format(**facts)
+        return template.format(**{key: self._shown(value) for key, value in facts.items()})
+
+    def _shown(self, value: object) -> object:
+        """Numbers of five digits and more in groups of three, as the locale separates them."""
+        grouped = isinstance(value, int) and abs(value) >= GROUPED
+        return f"{value:,}".replace(",", str(self._find("number.group"))) if grouped else value
 
     def spellings(self, name: str) -> tuple[str, ...]:
         found = self._find(name)

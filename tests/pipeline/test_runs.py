@@ -566,9 +566,13 @@ async def test_an_export_has_every_run_of_a_person_and_of_nobody_else(door: Runs
     await start(door, "d3.1", person="bob")
     mine = {key: await door.status(key) for key in ("d1.1", "d2.1")}
 
-    assert await door.export("alice") == {
-        key: {**asdict(record), "folder": str(door.folder / key)} for key, record in mine.items() if record
+    found = await door.export("alice")
+    assert {key: {**one, "files": sorted(one["files"])} for key, one in found.items()} == {
+        key: {**asdict(record), "files": ["entry/attribution.txt", "entry/qna.yaml", "run.json"]}
+        for key, record in mine.items()
+        if record
     }
+    assert found["d1.1"]["files"]["entry/qna.yaml"].startswith("version: 3\n")
     assert await door.export("carol") == {}
 
 

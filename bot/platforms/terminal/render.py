@@ -86,7 +86,7 @@ def dialog_lines(dialog: Dialog, errors: dict[str, str]) -> list[str]:
         options = f" {' | '.join(label for _, label in field.options)}" if field.options else ""
         lines.append(f"┃ {field.label}{hint}{options}")
         if field.value:
-            lines += [f"┃   now: {line}" for line in shown(field.value).split("\n")]
+            lines += [f"┃   · {line}" for line in shown(field.value).split("\n")]
         if field.name in errors:
             lines.append(f"┃   ✘ {plain(errors[field.name])}")
     return lines

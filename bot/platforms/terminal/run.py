@@ -50,7 +50,7 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     locale = house.settings.bot.words.locale
     words = pick(house.settings.words, locale)
     person = await house.store.person(PLATFORM, WORKSPACE, name, name)
-    desk = Desk(house.store, person)
+    desk = Desk(house.store, person, house.settings.data / "terminal")
     app = house.app(PLATFORM, desk, maintainers=await maintainers(house))
     notices: list[Callable[[str], None]] = []
 

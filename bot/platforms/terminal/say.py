@@ -7,6 +7,7 @@ wait on `changes`; another process on the same data folder is heard of through R
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from pathlib import Path
 
 from bot.core.records import Conversation
 from bot.core.talk import Dialog, File
@@ -19,9 +20,8 @@ from pipeline.errors import Temporary
 class Desk:
     """The terminal as its conversations have it: `bot.app.Voice` on one side, what a screen reads on the other."""
 
-    def __init__(self, store: Store, person: str) -> None:
-        self.store = store
-        self.person = person
+    def __init__(self, store: Store, person: str, unsent: Path | None = None) -> None:
+        self.store, self.person, self.unsent = store, person, unsent
         self._streams: dict[str, Message] = {}
         self.listeners: list[Callable[[Message | str], None]] = []
 
@@ -39,6 +39,10 @@ class Desk:
 
     async def ask(self, message: Message) -> None:
         self._tell(message)
+
+    async def forget(self, person: str) -> None:
+        if self.unsent:
+            await asyncio.to_thread((self.unsent / f"unsent-{person}.json").unlink, True)
 
     async def fetch(self, file: File) -> bytes:
         return enclosed(file.token)

@@ -108,3 +108,14 @@ def test_a_locale_falls_back_to_its_language_and_to_english() -> None:
 def test_words_that_are_nowhere_are_a_mistake_of_ours() -> None:
     with pytest.raises(KeyError, match="configs/words has no 'nothing'"):
         pick(TABLES, "en")("nothing")
+
+
+def test_long_numbers_are_written_as_the_locale_writes_them() -> None:
+    tables = {"en": {"a": "{n} words", "number.group": ","}, "de": {"a": "{n} Wörter", "number.group": "."}}
+
+    assert [pick(tables, name)("a", n=1234567) for name in ("en", "de", "de-AT")] == [
+        "1,234,567 words",
+        "1.234.567 Wörter",
+        "1.234.567 Wörter",
+    ]
+    assert pick(tables, "en")("a", n=2300) == "2300 words"
