@@ -41,7 +41,8 @@ bench: .venv/dev
 	$(PY) -m tests.bench.shell
 	$(PY) -m tests.bench.check
 	$(PY) -m tests.bench.faq
-	$(PY) -m tests.bench.screen
+	$(PY) -m tests.bench.screen --short
+	$(PY) -m tests.bench.terminal
 
 clean:
 	rm -rf .venv .cache *.egg-info

@@ -15,9 +15,10 @@ from bot.look import Looker
 from bot.settings import Settings
 from bot.store import Store
 from bot.voice import Maintainers, Stream, Voice
-from pipeline import demo, sources
+from pipeline import demo, screen, sources
 from pipeline.memory import Memory, connect
 from pipeline.runs import Runs
+from pipeline.screen import Alike, Screen
 
 log = logging.getLogger("labbot")
 
@@ -69,7 +70,8 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
     store = Store(memory, settings.retention, lease_s)
     try:
         listed = sources.read(settings.home / "configs" / "sources.yaml")
-        look = Looker(checkout, folder, listed, await asyncio.to_thread(faq_of, settings), mine(store, runs))
+        screened = await asyncio.to_thread(screening, settings, checkout)
+        look = Looker(checkout, folder, listed, await asyncio.to_thread(faq_of, settings), mine(store, runs), screened)
         yield House(settings, memory, store, runs, look)
     finally:
         await memory.close()
@@ -84,6 +86,11 @@ def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:
         return json.dumps(found, ensure_ascii=False, indent=1)
 
     return read
+
+
+def screening(settings: Settings, checkout: Path) -> tuple[Screen, Alike]:
+    """What drafts are screened for, and the questions that the taxonomy has already."""
+    return screen.read(settings.home / "configs" / "screen.yaml"), screen.of_tree(checkout, settings.cache / "questions")
 
 
 def faq_of(settings: Settings, embeddings: str = "") -> Faq:

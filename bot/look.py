@@ -15,7 +15,7 @@ from bot.faq import Faq
 from pipeline import attribution, intake, passages, qna
 from pipeline.check import MODES, SIZE_BYTES, check_text
 from pipeline.errors import Invalid, Problem
-from pipeline.screen import advice
+from pipeline.screen import Alike, Screen, advice
 from pipeline.sources import Source
 from pipeline.taxonomy import Entry as Contribution
 from pipeline.taxonomy import Knowledge, Tree, read_tree, suggest
@@ -36,9 +36,16 @@ class Looker:
     """Looks at one taxonomy checkout, and remembers its tree for a while; `runs` is the folder of what runs made."""
 
     def __init__(
-        self, checkout: Path, runs: Path, sources: tuple[Source, ...] = (), faq: Faq | None = None, mine: Mine = nothing
+        self,
+        checkout: Path,
+        runs: Path,
+        sources: tuple[Source, ...] = (),
+        faq: Faq | None = None,
+        mine: Mine = nothing,
+        screened: tuple[Screen | None, Alike | None] = (None, None),
     ) -> None:
         self.checkout, self.runs, self.sources, self.faq, self.mine = checkout, runs, sources, faq, mine
+        self.screened = screened
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -80,7 +87,7 @@ class Looker:
             return Finding("", error.problems, places, taken)
         complete = whole(FORMS[draft.form], draft.answers)
         problems = await asyncio.to_thread(refusals, text, made.leaf) if complete else ()
-        return Finding(text, problems, places, taken, advice(made, self.sources))
+        return Finding(text, problems, places, taken, await asyncio.to_thread(advice, made, self.sources, *self.screened))
 
     async def file(self, file: File, fetch: Fetch) -> Brought:
         if file.size_bytes > SIZE_BYTES:

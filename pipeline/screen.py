@@ -1,12 +1,18 @@
 """What triage would ask about: advice with reasons, as values. It blocks nothing; upstream's rules do that elsewhere.
 
 Word limits are those of upstream's documentation (taxonomy repository, skills and knowledge guides), which no check
-enforces; sources are upstream's lists (`configs/sources.yaml`).
+enforces; sources are upstream's lists (`configs/sources.yaml`); what a text should not hold is `configs/screen.yaml`, and
+`pipeline.screening` looks for it. This module is the door of that package.
 """
 
 from collections.abc import Iterator
 
 from pipeline.errors import Problem
+from pipeline.screening import names, personal, tokens, topics, whole
+from pipeline.screening.alike import Alike
+from pipeline.screening.places import Place, places
+from pipeline.screening.rules import Screen, read
+from pipeline.screening.tree import of_tree
 from pipeline.sources import Source, find, permalink
 from pipeline.taxonomy import MIN_PAIRS, Entry, Knowledge, Passage, Skill, Work
 
@@ -14,11 +20,34 @@ CONTEXT_WORDS = 500  # of one context of knowledge
 PAIRS_WORDS = 250  # of the three pairs that go with it
 SKILL_WORDS = 2300  # of everything in a skill
 
+__all__ = ["Alike", "Screen", "advice", "of_tree", "read"]
 
-def advice(entry: Entry, sources: tuple[Source, ...] = ()) -> tuple[Problem, ...]:
-    """Everything that a triager might ask about an entry, the weightiest first."""
+
+def advice(
+    entry: Entry, sources: tuple[Source, ...] = (), screen: Screen | None = None, alike: Alike | None = None
+) -> tuple[Problem, ...]:
+    """Everything that a triager might ask about an entry, the weightiest first: secrets and personal data, topics in the
+    order of their list, the entry as a whole, the same questions elsewhere, limits, sources. One finding a kind and place.
+    """
     limits = _knowledge(entry) if isinstance(entry, Knowledge) else _skill(entry)
-    return (*limits, *_sources(entry, sources))
+    found = _screened(entry, screen, alike) if screen else ()
+    return (*found, *limits, *_sources(entry, sources))
+
+
+def _screened(entry: Entry, screen: Screen, alike: Alike | None) -> Iterator[Problem]:
+    seen = list(places(entry))
+    yield from (one for place in seen for one in _private(place, screen))
+    order = {topic.kind: number for number, topic in enumerate(screen.topics.topics)}
+    about = [one for place in seen for one in topics.find(place, screen.topics)]
+    yield from sorted(about, key=lambda one: order[one.facts["topic"]])
+    yield from whole.find(entry, screen.whole, alike)
+
+
+def _private(place: Place, screen: Screen) -> Iterator[Problem]:
+    yield from tokens.find(place, screen.secrets)
+    yield from personal.find(place, screen.personal)
+    if screen.personal.names:
+        yield from names.find(place)
 
 
 def _skill(entry: Skill) -> Iterator[Problem]:

@@ -110,7 +110,8 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
     elif complete:
         state = "submitted" if record.state == "submitted" else "taken" if finding.taken else "complete"
         blocks.append(Text(words(f"draft.{state}")))
-    if hints := [words("draft.advice", why=say_problem(words, one)) for one in finding.advice[:ADVISED]]:
+    kinds = {one.code: one for one in reversed(finding.advice)}  # the first of each kind: one mended shows the next
+    if hints := [words("draft.advice", why=say_problem(words, one)) for one in reversed(kinds.values())][:ADVISED]:
         blocks.append(Text("\n".join(hints)))
     if listed := _examples(record, words):
         blocks.append(Text("\n".join(listed)))
@@ -254,6 +255,9 @@ def say_problem(words: Words, problem: Problem) -> str:
     """A problem in the person's language; in the checker's own English where the words have no name for it."""
     name = f"problem.{problem.code}"
     facts = {key: quoted(value, 80) for key, value in problem.facts.items()}
+    if problem.code.startswith("screen."):
+        kind = problem.where.partition(" ")[0]  # description, example or context
+        facts["where"] = words(f"where.{kind}", number=facts.get("number", "")) if words.has(f"where.{kind}") else problem.where
     if problem.code == "option.unknown":
         facts["options"] = ", ".join(words(f"option.{one}") for one in problem.facts["options"].split(", "))
     return words(name, **facts) if words.has(name) else quoted(str(problem), 300)
