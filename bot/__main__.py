@@ -9,14 +9,17 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot import settings as settings_module
 from bot.settings import Settings
 from pipeline.errors import Invalid, LabError
+
+if TYPE_CHECKING:
+    from bot.store import Store
 
 
 def main(words: list[str] | None = None) -> int:
@@ -110,47 +113,41 @@ def _ask(settings: Settings, given: argparse.Namespace) -> int:
 def _report(settings: Settings, *, as_json: bool) -> int:
     from bot import report
     from bot.house import faq_of
-    from bot.store import Store
-    from pipeline.memory import connect
 
-    async def read(url: str) -> int:
-        memory = connect(url)
-        try:
-            store = Store(memory, settings.retention)
-            asked, kept = await store.questions(), await store.kept()
-        finally:
-            await memory.close()
-        lines = report.as_json(asked, kept) if as_json else report.as_text(asked, kept, faq_of(settings).digest)
-        for line in lines:
-            print(line)
-        return 0
+    async def lines(store: "Store") -> Iterable[str]:
+        asked, kept = await store.questions(), await store.kept()
+        return report.as_json(asked, kept) if as_json else report.as_text(asked, kept, faq_of(settings).digest)
 
-    with redis_of(settings) as url:
-        return asyncio.run(read(url))
+    return _from_store(settings, lines)
 
 
 def _audit(settings: Settings, *, as_json: bool) -> int:
-    from dataclasses import asdict
+    from bot import report
 
+    async def lines(store: "Store") -> Iterable[str]:
+        acts = await store.audit()
+        names = await store.names(name for act in acts for name in (act.person, act.whom))
+        return report.audit(acts, names, as_json=as_json)
+
+    return _from_store(settings, lines)
+
+
+def _from_store(settings: Settings, lines: "Callable[[Store], Awaitable[Iterable[str]]]") -> int:
+    """Print what is read from the memory of an installation, whether a labbot runs on it or not."""
     from bot.store import Store
     from pipeline.memory import connect
 
-    async def read(url: str) -> int:
+    async def read(url: str) -> Iterable[str]:
         memory = connect(url)
         try:
-            store = Store(memory, settings.retention)
-            acts = await store.audit()
-            names = await store.names(name for act in acts for name in (act.person, act.whom))
+            return list(await lines(Store(memory, settings.retention)))
         finally:
             await memory.close()
-        for act in acts:
-            day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(act.at))
-            who, whom = (names.get(one, one) for one in (act.person, act.whom))
-            print(json.dumps(asdict(act)) if as_json else f"{day}Z  {act.scope}  {who}  {act.what} {whom}  {act.why}".rstrip())
-        return 0
 
     with redis_of(settings) as url:
-        return asyncio.run(read(url))
+        for line in asyncio.run(read(url)):
+            print(line)
+    return 0
 
 
 def _terminal(settings: Settings, *, plain: bool, name: str) -> int:

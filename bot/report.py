@@ -1,12 +1,12 @@
-"""`labbot faq report`: what people asked the FAQ, what it could not say, what was no help, and what maintainers answered."""
+"""What operators read: questions to the FAQ and what became of them (`labbot faq report`), and what operators did (`audit`)."""
 
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from bot.core.records import Asked, Kept
+from bot.core.records import Asked, Audit, Kept
 
 SHOWN = 20  # lines of a list; --json has all
 
@@ -30,6 +30,14 @@ def as_json(asked: Sequence[Asked], kept: Sequence[Kept]) -> Iterator[str]:
     for kind, records in (("question", asked), ("kept", kept)):
         for record in records:
             yield json.dumps({"is": kind, **asdict(record)}, ensure_ascii=False)
+
+
+def audit(acts: Sequence[Audit], names: Mapping[str, str], *, as_json: bool) -> Iterator[str]:
+    """A line an act, oldest first; people by name where they are still known, else by id."""
+    for act in acts:
+        day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(act.at))
+        who, whom = (names.get(one, one) for one in (act.person, act.whom))
+        yield json.dumps(asdict(act)) if as_json else f"{day}Z  {act.scope}  {who}  {act.what} {whom}  {act.why}".rstrip()
 
 
 def _list(title: str, counts: Counter[str]) -> Iterator[str]:

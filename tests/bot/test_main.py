@@ -31,3 +31,13 @@ def test_a_wrong_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
 
     assert ended.value.code == 2
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "said"), [(["audit"], ""), (["faq", "report"], "0 questions, 0 answered\n")])
+def test_a_fresh_installation_has_nothing_to_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], said: str
+) -> None:
+    monkeypatch.setenv("LABBOT_DATA", str(tmp_path))
+    monkeypatch.delenv("LABBOT_REDIS_URL", raising=False)
+
+    assert (main(command), capsys.readouterr().out) == (0, said)

@@ -2,8 +2,8 @@
 
 import json
 
-from bot.core.records import Asked, Kept
-from bot.report import SHOWN, as_json, as_text
+from bot.core.records import Asked, Audit, Kept
+from bot.report import SHOWN, as_json, as_text, audit
 
 DAY = 1_767_607_200.0  # 2026-01-05
 NO = Asked("a1", "p1", "here", "How much  is it?", DAY, hits=("Is it free?",))
@@ -59,3 +59,16 @@ def test_as_json_it_is_a_line_a_question_and_a_line_an_answer() -> None:
         ("question", "How much  is it?"),
         ("kept", "When is the next build?"),
     ]
+
+
+def test_an_act_of_an_operator_is_a_line_with_names_where_people_are_known() -> None:
+    acts = [
+        Audit("u1", DAY, "p1", "block", "p2", "spam", "terminal"),
+        Audit("u2", DAY, "p9", "resume", "faq", "", "terminal"),
+    ]
+
+    assert list(audit(acts, {"p1": "olga", "p2": "alice"}, as_json=False)) == [
+        "2026-01-05 10:00Z  terminal  olga  block alice  spam",
+        "2026-01-05 10:00Z  terminal  p9  resume faq",
+    ]
+    assert json.loads(next(audit(acts, {}, as_json=True)))["whom"] == "p2"
