@@ -174,7 +174,9 @@ def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
 
 def _said(event: Event, known: Known, said: Said) -> list[Effect]:
     if said.files or (not said.edited and bringing.is_entry(said.text)):
-        return gate(event, known, "draft") or bringing.brought(event, known, said.files or said.text)
+        begins = not (known.conversation.parent and _mine(event, known))
+        refused = gate(event, known, "draft") if begins else off(known, "drafts")
+        return refused or bringing.brought(event, known, said.files or said.text)
     kind, wish = ("", "") if said.edited else _wish(known, said.text)
     if kind and not known.conversation.parent:
         return gate(event, known, "draft") or drafting.begin(event, known, kind, wish)

@@ -1,5 +1,6 @@
 """A qna.yaml that somebody sends or pastes becomes a draft, and nothing that was there is lost."""
 
+from bot.core.rules import Quota, Role
 from bot.core.talk import Command, File, Press, Said, Show
 from tests.bot.core.conftest import Talk, cards, texts
 
@@ -131,6 +132,14 @@ def test_a_context_in_pasted_examples_makes_a_skill_grounded(talk: Talk) -> None
 
     assert talk.draft and talk.draft.form == "grounded"
     assert answers(talk)["example.1.context"] == "A lamp, 3 euro."
+
+
+def test_a_file_for_the_draft_of_its_thread_needs_no_quota(talk: Talk) -> None:
+    talk.roles = {"everyone": Role("everyone", quotas={"draft": Quota(1, 3600.0)})}
+    talk(Command("skill"))
+    talk(sent(OLD))
+
+    assert answers(talk)["example"] == "1 2"
 
 
 def test_a_file_counts_as_a_draft_against_the_quota_only_where_it_begins_one(talk: Talk) -> None:
