@@ -92,7 +92,7 @@ def _ask(settings: Settings, given: argparse.Namespace) -> int:
     from bot.faq import Faq, ask
 
     section = settings.bot.faq
-    url = given.embeddings or os.environ.get("LABBOT_EMBEDDINGS_URL", "") or section.embeddings
+    url = given.embeddings or settings.embeddings
     paths = given.faq or [settings.home / path for path in section.paths]
     faq = Faq(paths, section.base_url, settings.cache / "faq", embeddings=url)
     for problem in faq.problems:

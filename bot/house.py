@@ -93,11 +93,11 @@ def screening(settings: Settings, checkout: Path) -> tuple[Screen, Alike]:
     return screen.read(settings.home / "configs" / "screen.yaml"), screen.of_tree(checkout, settings.cache / "questions")
 
 
-def faq_of(settings: Settings, embeddings: str = "") -> Faq:
+def faq_of(settings: Settings) -> Faq:
     """The FAQ that is configured; what is wrong with its files is in the log, the others are read."""
     section = settings.bot.faq
     paths = [settings.home / path for path in section.paths]
-    faq = Faq(paths, section.base_url, settings.cache / "faq", embeddings=embeddings or section.embeddings)
+    faq = Faq(paths, section.base_url, settings.cache / "faq", embeddings=settings.embeddings)
     for problem in faq.problems:
         log.warning("%s", problem)
     return faq

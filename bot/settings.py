@@ -1,8 +1,9 @@
 """The environment and `configs/`, read once into a frozen value. Nothing else reads the environment.
 
-LABBOT_HOME       the checkout that holds configs/ (default: where this package lies)
-LABBOT_DATA       what labbot keeps: redis/ runs/ log/ taxonomy/ (default: .data/ in the checkout)
-LABBOT_REDIS_URL  a Redis of the operator's own (default: one that labbot starts)
+LABBOT_HOME            the checkout that holds configs/ (default: where this package lies)
+LABBOT_DATA            what labbot keeps: redis/ runs/ log/ taxonomy/ cache/ (default: .data/ in the checkout)
+LABBOT_REDIS_URL       a Redis of the operator's own (default: one that labbot starts)
+LABBOT_EMBEDDINGS_URL  an OpenAI-compatible endpoint, by which the FAQ is searched by meaning too (default: faq.embeddings)
 """
 
 import re
@@ -29,6 +30,7 @@ class Settings:
     redis_url: str
     bot: BotConfig
     words: Mapping[str, Table]
+    embeddings: str = ""
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r}, data={str(self.data)!r}, redis_url={masked(self.redis_url)!r})"
@@ -64,7 +66,9 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str] | None = N
     home = Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parent.parent)
     data = Path(environment.get("LABBOT_DATA") or home / ".data").absolute()
     bot = config.load(home / "configs" / "bot.yaml", dict(overrides or {}))
-    return Settings(home, data, data / "cache", environment.get("LABBOT_REDIS_URL", ""), bot, words(home / "configs" / "words"))
+    tables = words(home / "configs" / "words")
+    embeddings = environment.get("LABBOT_EMBEDDINGS_URL", "") or bot.faq.embeddings
+    return Settings(home, data, data / "cache", environment.get("LABBOT_REDIS_URL", ""), bot, tables, embeddings)
 
 
 def reloaded(settings: Settings, overrides: Mapping[str, str]) -> Settings:

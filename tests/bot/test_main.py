@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import LOSSES, main, remarks
-from bot.settings import masked
+from bot.settings import load, masked
 
 
 def test_a_windows_drive_under_wsl_gets_a_sentence_and_nothing_else_does() -> None:
@@ -23,6 +23,13 @@ def test_a_password_in_a_url_is_masked() -> None:
     urls = ["redis://:secret@host:1/0", "rediss://user:secret@host/0", "unix:///a/b.sock"]
 
     assert [masked(url) for url in urls] == ["redis://:***@host:1/0", "rediss://user:***@host/0", "unix:///a/b.sock"]
+
+
+def test_the_endpoint_of_embeddings_is_the_environments_before_the_files() -> None:
+    assert [load(one).embeddings for one in ({}, {"LABBOT_EMBEDDINGS_URL": "http://127.0.0.1:1/v1"})] == [
+        "",
+        "http://127.0.0.1:1/v1",
+    ]
 
 
 def test_a_wrong_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
