@@ -237,10 +237,10 @@ def _ways(item: Item, record: Draft, words: Words, finding: Finding, problem: Pr
         return (button(words, "replace", f"draft.drop|{to}.{part}"),)
     if problem and problem.code == "document.trouble":
         return (button(words, "again", f"draft.reread|{to}"),)
-    if item.question.name == "context" and record.answers.get("document.commit"):
-        return (button(words, "find", f"draft.find|{to}"),)
     if problem and problem.code in ("text.unwritable", "text.bidi"):
         return (button(words, "clean", f"draft.clean|{to}.{item.key}"),)
+    if item.question.name == "context" and record.answers.get("document.commit"):
+        return (button(words, "find", f"draft.find|{to}"),)
     if item.question.name == "path":
         offers = [(place.partition("/")[2], place) for place in finding.places]
     elif item.question.name == "patterns":

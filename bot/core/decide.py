@@ -32,6 +32,8 @@ from bot.core.talk import (
     Unsaid,
 )
 
+SENDING = ("submit", "overwrite", "signer", "sign")  # the buttons of a draft that belong to the feature `submit`
+
 
 def decide(event: Event, known: Known) -> list[Effect]:
     """Say what is to be done about an event. The same event and the same knowledge give the same effects."""
@@ -110,7 +112,9 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
         return [_stale(known)]
     if not is_author(event, known.draft):
         return [_not_yours(known, known.draft)]
-    return off(known, "drafts") or _draft_press(event, known, known.draft, action.removeprefix("draft."), rest)
+    verb = action.removeprefix("draft.")
+    refused = off(known, "drafts") or (off(known, "submit") if verb in SENDING else [])
+    return refused or _draft_press(event, known, known.draft, verb, rest)
 
 
 def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> list[Effect]:

@@ -57,6 +57,15 @@ def test_what_was_read_is_in_the_draft_and_undo_leaves_it(talk: Talk) -> None:
     assert answers(talk)["document.commit"] == HASH
 
 
+def test_a_passage_with_a_character_that_no_file_can_hold_is_asked_again_with_the_way_to_take_it_out(talk: Talk) -> None:
+    name = begun(talk)
+    talk(Moved(named(talk).key, 3, "done", facts=FOUND))
+    said = talk(Said("a passage \0 of mine"))
+
+    tokens = [button.token for effect in said for button in getattr(effect, "buttons", ())]
+    assert tokens == [f"draft.clean|{name}.example.1.context"]
+
+
 def test_another_document_is_read_anew_and_what_the_first_reading_finds_no_longer_counts(talk: Talk) -> None:
     name = begun(talk)
     first = named(talk)

@@ -78,19 +78,23 @@ def test_every_command_of_every_role_under_every_switch_does_what_the_table_says
 
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize(
-    ("act", "feature"),
+    ("act", "features"),
     [
         (Press("draft.undo|k7"), "drafts"),
         (Press("draft.discard|k7"), "drafts"),
         (Submit("draft.fill|k7.about", {"description": "y"}), "drafts"),
         (Press("faq.good|a1"), "faq"),
         (Press("skill.start|"), "drafts"),
+        (Press("draft.submit|k7"), "drafts submit"),
+        (Press("draft.overwrite|k7"), "drafts submit"),
+        (Press("draft.signer|k7"), "drafts submit"),
+        (Press("draft.sign|k7"), "drafts submit"),
     ],
 )
-def test_buttons_and_dialogs_are_held_to_the_same_switches(talk: Talk, act: object, feature: str, switch: str) -> None:
+def test_buttons_and_dialogs_are_held_to_the_same_switches(talk: Talk, act: object, features: str, switch: str) -> None:
     effects = decide(heard(act), known(talk, switch, "everyone"))
 
-    assert bool(refusal(effects)) == (switch in ("blocked", "closed", feature))
+    assert bool(refusal(effects)) == (switch in ("blocked", "closed", *features.split()))
 
 
 @pytest.mark.parametrize("act", [Unsaid("m1"), Stopped("m1"), Opened(), Moved("k7.1", 1, "running")])
