@@ -17,7 +17,7 @@ PY := .venv/bin/python
 	@touch $@
 
 .venv/dev: .venv/run
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,local,train]'
 	@touch $@
 
 .PHONY: run test check faults bench clean

@@ -1,5 +1,6 @@
 """What every test may ask for: one real Redis a session, emptied for each test, and a small taxonomy checkout."""
 
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from hypothesis import settings
 from pipeline import demo
 from pipeline.embedded import Server
 from pipeline.memory import Memory, connect
+
+# Two threads that wait for each other by spinning stand still once a third wants the cores; read when llama.cpp is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 settings.register_profile("labbot", deadline=None)  # no test asserts a time: another program may have the cores
 settings.load_profile("labbot")

@@ -106,6 +106,7 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
     watch = f"""
 import sys, logging, os
 import {", ".join(_foreign())}
+from transformers import LlamaForCausalLM  # which it loads only when it is asked for
 seen = []
 def hook(event, args):
     if event in ("socket.connect", "socket.bind", "subprocess.Popen", "os.system", "os.mkdir", "os.rename", "os.remove"):
@@ -151,7 +152,7 @@ def test_nothing_dangerous_is_called(path: Path) -> None:
         r"os\.system\(",
         r"yaml\.(load|unsafe_load|full_load)\(",
         r"\bpickle\b",
-        r"\beval\(",
+        r"(?<!\.)\beval\(",  # a network's .eval() is its mode
         r"\bexec\(",
         r"except[^:]*: *pass",
     ]
@@ -208,7 +209,8 @@ def test_every_library_that_is_installed_is_named_in_the_readme_with_its_reason(
     import tomllib
 
     project = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {re.split(r"[\[<;= ]", need)[0] for need in [*project["dependencies"], *project["optional-dependencies"]["dev"]]}
+    needs = [*project["dependencies"], *(need for extra in project["optional-dependencies"].values() for need in extra)]
+    wanted = {re.split(r"[\[<>;= ]", need)[0] for need in needs}
 
     assert {name for name in wanted if f"| {name} |" not in README} == set()
 
@@ -217,9 +219,8 @@ def test_every_library_is_pinned() -> None:
     import tomllib
 
     project = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {
-        re.split(r"[\[<;= ]", need)[0].lower() for need in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    }
+    needs = [*project["dependencies"], *(need for extra in project["optional-dependencies"].values() for need in extra)]
+    wanted = {re.split(r"[\[<>;= ]", need)[0].lower() for need in needs}
     pinned = {line.partition("==")[0].lower() for line in (HOME / "constraints.txt").read_text(encoding="utf-8").splitlines()}
 
     assert wanted - pinned == set()
