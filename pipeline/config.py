@@ -1,13 +1,18 @@
-"""`configs/bot.yaml` as a frozen model: every problem is reported at once, with its path, what is there and the way out."""
+"""`configs/bot.yaml` and `configs/models/roles.yaml` as frozen models.
+
+Every problem is reported at once, with its path, what is there and the way out.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import Invalid, Problem
+from pipeline.models.endpoint import Endpoint, Options, wrong
 
 _PER_S = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
 
@@ -90,12 +95,116 @@ class BotConfig(_Section):
     faq: FaqConfig = FaqConfig()
 
 
+ModelRole = Literal["chat", "teacher", "judge", "embeddings"]
+
+
+class SamplingConfig(_Section):
+    """How answers are drawn; what is left out is the server's to choose."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2, description="0 takes the likeliest word always")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="take from the likeliest words that have this share")
+    top_k: int | None = Field(default=None, ge=0, description="take from so many of the likeliest words; 0 for all")
+    min_p: float | None = Field(default=None, ge=0, le=1, description="leave out words below this share of the likeliest's")
+    repetition: float | None = Field(default=None, gt=0, le=2, description="above 1 makes words that came already less likely")
+    max_tokens: int | None = Field(default=None, gt=0, description="longest answer; without it to the end of the context")
+
+
+class EndpointConfig(_Section):
+    """Where a role's model is. Everything that needs a model speaks OpenAI's protocol to one endpoint."""
+
+    url: str = Field(default="", description="such as https://host/v1; empty for the server that labbot runs on this machine")
+    model: str = Field(default="", description="a model or adapter by the name that the server lists; empty for its first")
+    key_env: str = Field(
+        default="", pattern=r"^([A-Z][A-Z0-9_]*)?$", description="the environment variable that holds the endpoint's key"
+    )
+    concurrency: int = Field(default=8, ge=1, le=4096, description="requests at the same time; further ones wait")
+    silence_s: float = Field(default=60.0, gt=0, description="longest wait for the next piece of an answer")
+    first_s: float = Field(default=300.0, gt=0, description="longest wait for the first one: a long prompt takes its time")
+
+
+class ChatConfig(EndpointConfig):
+    system: str = Field(default="", max_length=8000, description="what the model is told before every conversation")
+    sampling: SamplingConfig = Field(default=SamplingConfig(), description="how answers are drawn")
+
+    @property
+    def options(self) -> Options:
+        return Options(**self.sampling.model_dump())
+
+
+class RolesConfig(_Section):
+    """The whole of roles.yaml: one endpoint a role."""
+
+    plain_http: tuple[str, ...] = Field(default=(), description="hosts besides this machine that may be asked without TLS")
+    chat: ChatConfig = Field(default=ChatConfig(), description="answers people")
+    teacher: EndpointConfig = Field(default=EndpointConfig(), description="writes training data")
+    judge: EndpointConfig = Field(default=EndpointConfig(), description="scores answers and training data")
+    embeddings: EndpointConfig = Field(default=EndpointConfig(), description="turns texts into vectors")
+
+    def endpoint(
+        self, role: ModelRole, environment: Mapping[str, str], *, url: str = "", key: str = "", ca: str = ""
+    ) -> Endpoint | None:
+        """A role's endpoint with its key; `url` and `key` are those of the server on this machine, None where it is needed."""
+        own: EndpointConfig = getattr(self, role)
+        if not (own.url or url):
+            return None
+        return Endpoint(
+            own.url or url,
+            own.model,
+            environment.get(own.key_env, "").strip() if own.url else key,
+            concurrency=own.concurrency,
+            silence_s=own.silence_s,
+            first_s=own.first_s,
+            plain_http=self.plain_http,
+            ca=ca,
+        )
+
+
 def load(path: Path, overrides: dict[str, str] | None = None) -> BotConfig:
     """Read bot.yaml. `overrides` sets single values by their dotted path ("roles.everyone.weight": "2").
 
     Raises Invalid with every problem in the file, each with its path.
     """
     return check(_read(path), path.name, overrides or {})
+
+
+def roles(path: Path, environment: Mapping[str, str]) -> RolesConfig:
+    """Read roles.yaml. LABBOT_CHAT_URL, _TEACHER_, _JUDGE_ and _EMBEDDINGS_URL stand above the urls in it.
+
+    Raises Invalid with every problem, each with its path; a variable of `key_env` that is not set is one.
+    """
+    found = _read(path)
+    if not isinstance(found, dict):
+        raise Invalid(
+            Problem("config.shape", "the file is no mapping of settings", path.name, "Begin with a line like `chat:`.")
+        )
+    for role in get_args(ModelRole):
+        if url := environment.get(f"LABBOT_{role.upper()}_URL"):
+            _set(found, [role, "url"], url)
+    try:
+        made = RolesConfig.model_validate(found)
+    except ValidationError as error:
+        raise Invalid(*(_problem(path.name, one["loc"], one["msg"], _shown(one)) for one in error.errors())) from None
+    if problems := [one for role in get_args(ModelRole) for one in _unusable(made, role, path.name, environment)]:
+        raise Invalid(*problems)
+    return made
+
+
+def _shown(error: Any) -> Any:
+    """What stands at a wrong place of roles.yaml; a key that somebody wrote there is not told again."""
+    return "***" if "key" in str(error["loc"][-1]) else error.get("input")
+
+
+def _unusable(made: RolesConfig, role: str, name: str, environment: Mapping[str, str]) -> list[Problem]:
+    own: EndpointConfig = getattr(made, role)
+    problems = []
+    if own.url and (problem := wrong(own.url, made.plain_http)):
+        problems.append(
+            Problem("config.value", f"{problem.message} (it says {problem.where})", f"{name}: {role}.url", problem.fix)
+        )
+    if own.url and own.key_env and not environment.get(own.key_env):
+        fix = f"Set {own.key_env}, or take key_env out."
+        problems.append(Problem("config.key", "the variable with the key is not set", f"{name}: {role}.key_env", fix))
+    return problems
 
 
 def check(found: Any, name: str, overrides: dict[str, str]) -> BotConfig:
@@ -170,6 +279,11 @@ def _set(found: dict[str, Any], path: list[str], value: Any) -> None:
         if not isinstance(found, dict):
             raise Invalid(Problem("config.path", f"{part} is a value and has no settings below it", ".".join(path)))
     found[path[-1]] = value
+
+
+def roles_schema() -> str:
+    """The JSON schema of roles.yaml, as it lies in configs/schema/roles.json."""
+    return json.dumps(RolesConfig.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def schema() -> str:
