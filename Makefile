@@ -1,6 +1,7 @@
 # make run     the terminal front end on a demo taxonomy        make test    what CI runs
 # make check   format, lint, types, import contracts            make faults  kill and cut, every point of a session
 # make bench   figures of speed, for reading                    make clean   take away what was installed here
+# make model   set a model up, to chat with
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 
@@ -20,9 +21,12 @@ PY := .venv/bin/python
 	$(PIP) --editable '.[dev,local,train]'
 	@touch $@
 
-.PHONY: run test check faults bench clean
+.PHONY: run model test check faults bench clean
 run: .venv/run
 	@$(PY) -m bot terminal
+
+model: .venv/run
+	@$(PY) -m pipeline model setup $(NAME)
 
 check: .venv/dev
 	$(PY) -m ruff format --check .

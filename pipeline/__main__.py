@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import logging
+import os
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -22,12 +24,89 @@ def main(words: list[str] | None = None) -> int:
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="github: for a workflow's log")
     check.add_argument("--watch", action="store_true", help="judge again whenever a file changes, until Ctrl-C; as text only")
     check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a qna.yaml, or a folder of entries")
+    _serve_words(commands)
+    commands.add_parser(
+        "model", help="the models on this machine: list, download, make-tiny, info, quantize, use, remove, setup"
+    )
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # huggingface_hub reads it when it is imported
+    words = sys.argv[1:] if words is None else words
+    if words[:1] == ["model"]:
+        return model(words[1:])
     given = parser.parse_args(words)
+    if given.command == "serve":
+        return serve(given)
     if given.command == "run":
         return run_folder(given.folder)
     if given.watch and given.format != "text":
         check.error(f"--watch says what it finds as text, not as {given.format}; leave one of the two out")
     return check_by_hand(given)
+
+
+def _serve_words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="serve a model by the OpenAI protocol",
+        description="Serve a model by the OpenAI protocol: our own engine, or vLLM where there is CUDA and --vllm-python. "
+        "It asks for the key in LABBOT_SERVE_KEY, or in --key-file, as `Authorization: Bearer KEY`.",
+    )
+    serve.add_argument("model", nargs="?", default="", metavar="NAME|PATH", help="default: the model that is chosen")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen; beyond this machine only with a key")
+    serve.add_argument("--port", type=int, default=8000, help="0: a free one, which the line at the start names")
+    serve.add_argument(
+        "--context", type=int, default=0, metavar="N", help="tokens that a request may hold (the model's, at most 8192)"
+    )
+    serve.add_argument("--capacity", type=int, default=0, metavar="N", help="tokens in memory of all requests (4 contexts)")
+    serve.add_argument("--slots", type=int, default=32, metavar="N", help="answers written at once (%(default)s); others wait")
+    serve.add_argument("--threads", type=int, default=0, metavar="N", help="threads to compute with (one a physical core)")
+    serve.add_argument("--gpu-layers", type=int, default=-1, metavar="N", help="layers on the GPU, where there is one (all)")
+    serve.add_argument(
+        "--wait",
+        choices=("passive", "active"),
+        default="passive",
+        help="how threads wait for each other; active is faster, but far slower where something else wants the cores",
+    )
+    serve.add_argument(
+        "--adapters", action="append", default=[], type=Path, metavar="DIR", help="a folder that adapters may be loaded from"
+    )
+    serve.add_argument("--key-file", type=Path, metavar="FILE", help="a file with the key, which only its owner may read")
+    serve.add_argument("--vllm-python", type=Path, metavar="PATH", help="the Python of an environment that has vLLM")
+    serve.add_argument("--engine", choices=("auto", "own", "vllm"), default="auto", help="which one, whatever the machine")
+    serve.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
+    serve.add_argument("--models", type=Path, metavar="DIR", help="where models lie (LABBOT_DATA/models)")
+    serve.add_argument("--print", action="store_true", dest="show", help="say what would be run, and why, and run nothing")
+
+
+def serve(given: argparse.Namespace) -> int:
+    """Serve until told to stop. 1: it failed or the engine broke; 2: it could not begin, with what to do about it."""
+    from pipeline.models import launch, running
+
+    when = "" if given.with_parent else "%(asctime)s "  # a parent's log has the time already
+    logging.basicConfig(level=logging.INFO, format=f"{when}%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        key = launch.key(os.environ, given.key_file)
+        wanted = launch.Wanted(
+            launch.served(given.model, given.models or launch.models_of(os.environ)),
+            adapters=tuple(folder.absolute() for folder in given.adapters),
+            keyed=bool(key),
+            **{name: getattr(given, name) for name in launch.SETTINGS},
+        )
+        found = launch.look(given.vllm_python)
+        if given.show:
+            print(launch.plan(wanted, found))
+            return 0
+        return running.run(wanted, found, key, partial(print, flush=True))
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, Invalid) else 1
+
+
+def model(words: list[str]) -> int:
+    """Look after the models of this machine."""
+    from pipeline.models import shop  # its libraries take 0.2 s, which a run need not wait for
+
+    return shop.main(words, os.environ, sys.stdout, input if sys.stdin.isatty() and sys.stdout.isatty() else None)
 
 
 def check_by_hand(given: argparse.Namespace) -> int:
@@ -50,7 +129,7 @@ def run_folder(folder: Path) -> int:
     try:
         name, until, inputs, settings = _read(folder)
         for stage in recipe.stages(name, until):
-            _say(stage.name, 0.0, {"stage": stage.name})
+            _say(stage.name, 0.0, {"stage": stage.name}, stage.limit_s)
             job = Job(folder, inputs, settings.get(stage.name, {}), lambda fraction, facts: _say("", fraction, facts))
             _say(stage.name, 1.0, perform(stage, job))
     except (LabError, OSError) as error:
@@ -73,8 +152,10 @@ def _read(folder: Path) -> tuple[str, str | None, Mapping[str, Any], Mapping[str
         raise Failed(f"{folder} is no run folder: {error}") from error
 
 
-def _say(stage: str, fraction: float, facts: Mapping[str, str]) -> None:
-    print(json.dumps({"stage": stage, "fraction": fraction, "facts": dict(facts)}), flush=True)
+def _say(stage: str, fraction: float, facts: Mapping[str, str], limit_s: float = 0.0) -> None:
+    """A step as a line. `limit_s`: what the stage that begins here may take, where that is more than runs are given."""
+    more = {"limit_s": limit_s} if limit_s else {}
+    print(json.dumps({"stage": stage, "fraction": fraction, "facts": dict(facts), **more}), flush=True)
 
 
 if __name__ == "__main__":

@@ -65,15 +65,16 @@ async def _supervise(runs: Runs, run: str, lock: IO[str]) -> None:
     if not await runs.step(run, "running", facts={}):
         return
     child = await _child(runs, run, lock)
+    limit = Limit(runs.timeout_s)
     try:
-        async with asyncio.timeout(runs.timeout_s), asyncio.TaskGroup() as tasks:
+        async with limit.timeout, asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(_stop_when_asked(runs, run, child))
-            facts = await _relay(runs, run, child)
+            facts = await _relay(runs, run, child, limit)
             status = await child.wait()
             stopping.cancel()
     except TimeoutError:
         await _end_group(child)
-        await runs.end(run, "failed", {"cause": f"it took longer than {runs.timeout_s:.0f} s"})
+        await runs.end(run, "failed", {"cause": f"it took longer than {limit.seconds:.0f} s"})
         return
     finally:
         await _end_group(child)
@@ -85,6 +86,20 @@ async def _supervise(runs: Runs, run: str, lock: IO[str]) -> None:
     else:
         cause = facts.get("cause") or f"its process ended with {_status(status)}"
         await runs.end(run, "failed", {**facts, "cause": cause})
+
+
+class Limit:
+    """How long a run may take: at first what runs are given, from a stage on that says so what that stage needs."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.timeout = seconds, asyncio.timeout(seconds)
+
+    def raise_to(self, seconds: float) -> None:
+        """Give a stage that begins now so many seconds, if that is more than is left."""
+        until, now = self.timeout.when(), asyncio.get_running_loop().time()
+        if until is not None and now + seconds > until:
+            self.timeout.reschedule(now + seconds)
+            self.seconds = seconds
 
 
 async def _child(runs: Runs, run: str, lock: IO[str]) -> asyncio.subprocess.Process:
@@ -102,12 +117,13 @@ async def _child(runs: Runs, run: str, lock: IO[str]) -> asyncio.subprocess.Proc
         )
 
 
-async def _relay(runs: Runs, run: str, child: asyncio.subprocess.Process) -> dict[str, str]:
+async def _relay(runs: Runs, run: str, child: asyncio.subprocess.Process, limit: Limit) -> dict[str, str]:
     facts: dict[str, str] = {}
     assert child.stdout
     while line := await _line(child.stdout):
         if not (said := _said(line)):
             continue
+        limit.raise_to(said.get("limit_s", 0.0))
         facts = {**facts, **said.get("facts", {})}
         stage, fraction = said.get("stage", ""), said.get("fraction", 0.0)
         await insist(lambda: runs.step(run, "running", stage=stage, fraction=fraction, facts=facts))  # noqa: B023, awaited here

@@ -3,11 +3,13 @@
 from pipeline.errors import Invalid, Problem
 from pipeline.stage import Stage
 from pipeline.stages.fetch import FETCH
+from pipeline.stages.model import ENGINE, MODEL
 from pipeline.stages.propose import PROPOSE
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
     "contribution": (PROPOSE,),
     "document": (FETCH,),
+    "model": (ENGINE, MODEL),
 }
 
 

@@ -28,16 +28,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`reads` and `writes` are paths below the run folder; `run` returns what people should know of its end."""
+    """`reads` and `writes` are paths below the run folder; `run` returns what people should know of its end.
+
+    `limit_s`: how long it may take where that is more than runs are given. `elsewhere`: what it makes lies outside the run
+    folder, where no receipt can vouch for it, so the stage looks itself whether there is anything left to do.
+    """
 
     name: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     run: Callable[[Job], Mapping[str, str]]
+    limit_s: float = 0.0
+    elsewhere: bool = False
 
 
 def perform(stage: Stage, job: Job) -> Mapping[str, str]:
     """Run a stage unless its receipt says that it is done; return its facts."""
+    if stage.elsewhere:
+        return stage.run(job)
     given = _given(stage, job)
     receipt = job.folder / "receipts" / f"{stage.name}.json"
     if (earlier := _read(receipt)) and earlier["given"] == given and earlier["made"] == _digests(stage.writes, job.folder):

@@ -142,7 +142,7 @@ def test_a_recipe_ends_where_it_is_told_to() -> None:
 @pytest.mark.parametrize(
     ("names", "code", "message"),
     [
-        (("nonsense",), "recipe.unknown", "no recipe 'nonsense' There is: contribution, document."),
+        (("nonsense",), "recipe.unknown", "no recipe 'nonsense' There is: contribution, document, model."),
         (("contribution", "fly"), "stage.unknown", "contribution has no stage 'fly' There is: propose."),
     ],
 )
