@@ -1,7 +1,7 @@
 # make run     the terminal front end on a demo taxonomy        make test    what CI runs
 # make check   format, lint, types, import contracts            make faults  kill and cut, every point of a session
 # make bench   figures of speed, for reading                    make clean   take away what was installed here
-# make model   set a model up, to chat with
+# make model   set a model up, to chat with                     make test-vllm   the client against real servers
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 
@@ -21,7 +21,7 @@ PY := .venv/bin/python
 	$(PIP) --editable '.[dev,local,train]'
 	@touch $@
 
-.PHONY: run model test check faults bench clean
+.PHONY: run model test check faults test-vllm bench clean
 run: .venv/run
 	@$(PY) -m bot terminal
 
@@ -39,6 +39,9 @@ test: check
 
 faults: .venv/dev
 	$(PY) -m pytest -m faults
+
+test-vllm: .venv/dev
+	$(PY) -m pytest -m vllm tests/vllm
 
 bench: .venv/dev
 	$(PY) -m tests.bench.shape
