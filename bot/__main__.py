@@ -218,6 +218,8 @@ def _log_to(folder: Path) -> None:
     handler.setFormatter(Wordless("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # a line for every request to a model is too much
 
 
 if __name__ == "__main__":

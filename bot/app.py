@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bot import forget as forgetting
+from bot.core.chatting import subject
 from bot.core.decide import decide
-from bot.core.known import Known
+from bot.core.gate import ACTS
+from bot.core.known import Known, Serving, runs
 from bot.core.records import Run
 from bot.core.rules import Role
 from bot.core.talk import (
@@ -40,12 +42,12 @@ from bot.pack import unpack
 from bot.rows import Message, Order, heard_message, message_of, order_of
 from bot.store import Store, Writes
 from bot.voice import Maintainers, Policy, Stream, Voice, everything_open
+from bot.writing import Writing
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.runs import ENDED, Runs
 
 log = logging.getLogger("labbot")
 
-COUNTED = ("ask", "draft", "submit")  # acts that quotas and cool-downs may count
 SWEEP_S = 6 * 3600.0  # between two looks for messages that are older than conversations are kept
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # waits between attempts while something is away; the last one repeats
 
@@ -69,17 +71,17 @@ class App:
         streams: Mapping[str, Stream] | None = None,
         maintainers: Maintainers | None = None,
         policy: Policy = everything_open,
+        serving: Callable[[], Serving] = Serving,
         core: Decide = decide,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.streams = streams or {}
         self.maintainers, self.policy = maintainers or Maintainers(), policy
-        self.core = core
+        self.serving, self.core = serving, core
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.writing: dict[str, asyncio.Task[None]] = {}  # streams that go on, by their message
-        self._stopped: set[str] = set()
+        self.writing: dict[str, Writing] = {}  # streams that go on, by their message
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._busy = 0
@@ -178,9 +180,10 @@ class App:
     async def _know(self, event: Event) -> Known:
         mentioned = event.act.text.split() if isinstance(event.act, Command) else []
         people = [word.removeprefix("<@").removesuffix(">") for word in mentioned if word.startswith("<@")]
-        read = await self.store.know(event, COUNTED, people)
+        read = await self.store.know(event, tuple(ACTS), people)
         off, open_ = self.policy(event)
-        run = await self.runs.status(read.draft.run) if read.draft and read.draft.run else None
+        name = runs(event, read.draft)
+        run = await self.runs.status(name) if name else None
         return Known(
             person=read.person,
             conversation=read.conversation,
@@ -191,6 +194,8 @@ class App:
             names=read.names,
             used=read.used,
             asked=read.asked,
+            turn=read.turn,
+            chat=self.serving(),
             others=read.others,
             off={**off, **read.paused},
             open=open_,
@@ -261,7 +266,8 @@ class App:
                 await self._show(message, again)
         if not message or not message.live:
             return True
-        self.writing[message.key] = self._spawn(self._write(message, row, origin), counts=False)
+        writing = self.writing[message.key] = Writing(message)
+        self._spawn(self._write(writing, row, origin), counts=False)
         return False
 
     async def _show(self, message: Message, again: bool) -> None:
@@ -278,28 +284,44 @@ class App:
             address = await self.voice.post(message)
         await self.store.sent(message, address)
 
-    async def _write(self, message: Message, row: bytes, origin: str) -> None:
-        """Write a stream into its message; stopped, failed or finished, what there is of it is saved."""
-        assert isinstance(message.body, Answer)
-        text = ""
+    async def _write(self, writing: Writing, row: bytes, origin: str) -> None:
+        """Write a stream into its message; stopped, failed or finished, what there is of it is saved and shown.
+
+        Nothing is awaited before the stream begins, so streams of a place begin in the order of its outbox.
+        """
+        message, stream = writing.message, self.streams[writing.name]
         try:
-            address, _ = await self._insist(lambda: self.store.address(message))
-            try:
-                async for piece in self.streams[message.body.stream](message):
-                    text += piece
-                    await self.voice.edit(address, replace(message, body=Answer(text=text)))
-            except asyncio.CancelledError:
-                if message.key not in self._stopped:  # the process ends: the next one writes it again
-                    raise
-            except Exception:
-                number = self._logged(f"stream {message.body.stream}")
-                text = f"{text}\n\n{pick(self.tables, message.locale)('failed.event', id=number)}".strip()
-            whole = await self._insist(lambda: self.store.finish(message, text))
-            await self._insist(lambda: self._show(whole, again=False))
+            await writing.write(stream, self._editing(), lambda: self._sorry(message, writing.name))
+            whole = await self._insist(lambda: self._end(writing, stream))
+            if whole:
+                await self._insist(lambda: self._show(whole, again=False))
             await self._insist(lambda: self.store.done(self.platform, origin, row))
         finally:
             self.writing.pop(message.key, None)
-            self._stopped.discard(message.key)
+
+    def _editing(self) -> Callable[[Message], Coroutine[Any, Any, None]]:
+        """Edits of one message, whose address is read once."""
+        found: list[str] = []
+
+        async def edit(message: Message) -> None:
+            if not found:
+                found.append((await self.store.address(message))[0])
+            await self.voice.edit(found[0], message)
+
+        return edit
+
+    async def _end(self, writing: Writing, stream: Stream) -> Message | None:
+        """The message as its stream leaves it; a mistake of ours in that is told in the message."""
+        try:
+            return await stream.end(writing.message, writing.newest, writing.how)
+        except Temporary:
+            raise
+        except Exception:
+            sorry = self._sorry(writing.message, writing.name)
+            return await self.store.finish(writing.message, replace(writing.newest, text=sorry, buttons=()))
+
+    def _sorry(self, message: Message, name: str) -> str:
+        return pick(self.tables, message.locale)("failed.event", id=self._logged(f"stream {name}"))
 
     async def _start(self, order: Order) -> None:
         """Start a run and follow it; a run that cannot be started at all says so in its own card."""
@@ -318,20 +340,29 @@ class App:
 
     async def _cancel(self, order: Order) -> None:
         what = unpack(order.what, Cancel).what
-        if task := self.writing.get(what):
-            self._stopped.add(what)
-            task.cancel()
-        else:
+        if not self._stop(what):
             await self.runs.cancel(what, order.person)
 
+    def _stop(self, what: str) -> bool:
+        """Stop the message that streams of that name, if there is one."""
+        found = [one for one in self.writing.values() if one.called(what)]
+        for one in found:
+            one.stop()
+        return bool(found)
+
     async def _forget(self, order: Order) -> None:
-        """Take away everything of a person, and tell them what has to stay."""
-        stays = await forgetting.everything(self.store, self.runs, unpack(order.what, Forget).person)
-        await self.voice.forget(order.person)
-        words = pick(self.tables, order.locale)
-        lines = [words("privacy.forgotten"), *(words("privacy.stays", what=one) for one in stays)]
-        if await self.store.audited(order.person):
-            lines.append(words("privacy.audit"))
+        """Take away everything of a person, or what they and the model said in a place; tell them, and what has to stay."""
+        forget, words = unpack(order.what, Forget), pick(self.tables, order.locale)
+        for turn in await forgetting.turns(self.store, forget.person, forget.place):
+            self._stop(subject(turn))
+        if forget.place:
+            lines = [words("chat.forgotten", count=await forgetting.talked(self.store, forget.person, forget.place))]
+        else:
+            stays = await forgetting.everything(self.store, self.runs, forget.person)
+            await self.voice.forget(order.person)
+            lines = [words("privacy.forgotten"), *(words("privacy.stays", what=one) for one in stays)]
+            if await self.store.audited(order.person):
+                lines.append(words("privacy.audit"))
         key = short(f"forgotten:{order.place}:{order.key}", 24)
         at = self.runs.clock()
         told = Message(key, order.place, int(at * 1000) * 100, at, "", Answer("\n".join(lines)), to=order.person)

@@ -11,17 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot.core.records import Asked, Conversation, Draft, merged
-from bot.core.talk import Card, Event
+from bot.core.chatting import attempt
+from bot.core.records import Asked, Conversation, Draft, Turn, merged
+from bot.core.talk import Answer, Card, Event
 from bot.pack import pack, unpack
-from bot.rows import Order
+from bot.rows import Message, Order
 from bot.store import Store
 from pipeline.errors import Temporary
 from pipeline.runs import Runs
 
 RUNS_S = 120.0  # longest wait for runs that were told to stop
 REWRITE_S = 60.0  # longest wait for Redis to write its file anew
-_OF_A_PLACE = ("place", "order", "talk", "sent", "slot")
+_OF_A_PLACE = ("place", "order", "talk", "sent", "slot", "turns")
 
 
 async def export(store: Store, person: str) -> dict[str, Any]:
@@ -38,6 +39,7 @@ async def export(store: Store, person: str) -> dict[str, Any]:
         "drafts": [_bare(one) for one in drafts],
         "conversations": {place: messages for place, messages in said.items() if messages},
         "questions": [_bare(one) for one in asked],
+        "questions to the model": [_bare(one) for one in await turns(store, person)],
         "answers kept for the FAQ": [_bare(one) for one in await store.kept() if person in one.people],
     }
 
@@ -52,6 +54,7 @@ async def forget(store: Store, person: str) -> None:
     mine = [one for one in everything if one.owner == person]
     places = await _places(store, person, [one for one in everything if person in one.authors])
     await _questions(store, person)
+    await _turns(store, await turns(store, person))
     for place in places:
         whole = place.endswith(f":@{person}") or f":@{person}/" in place or any(place == one.place for one in mine)
         await (_drop(store, place) if whole else _leave(store, place, person))
@@ -69,6 +72,22 @@ async def forget(store: Store, person: str) -> None:
     used = [key async for key in store.memory.keys(f"bot:used:{person}:*")]
     await _delete(store, [*aliases, *own, *used])
     await rewrite(store)
+
+
+async def talked(store: Store, person: str, place: str) -> int:
+    """Take away what somebody and the model said in one place, from the conversation too. Returns how many questions."""
+    found = await turns(store, person, place)
+    names, events = {one.id for one in found}, {event for one in found for event in one.events}
+    said = [one for one in await store.talk(place, 10_000) if one.event in events or _about(one) in names]
+    await _messages(store, place, [one.key for one in said])
+    await _turns(store, found)
+    await rewrite(store)
+    return len(found)
+
+
+def _about(message: Message) -> str:
+    """The turn that a message is about."""
+    return attempt(message.body.subject)[0] if isinstance(message.body, Answer) else ""
 
 
 def without(draft: Draft, person: str) -> Draft:
@@ -187,6 +206,22 @@ async def _slots(store: Store, names: list[str]) -> None:
 
 
 # --- questions, drafts, events
+
+
+async def turns(store: Store, person: str, place: str = "") -> list[Turn]:
+    """What somebody asked the model, there or anywhere, oldest first."""
+    if place:
+        found = await store.turns(place, 10_000)
+    else:
+        keys = [key async for key in store.memory.keys("bot:turn:*")]
+        rows = await store.memory.do("MGET", *keys) if keys else []
+        found = sorted((unpack(row, Turn) for row in rows if row), key=lambda one: one.at)
+    return [one for one in found if one.person == person]
+
+
+async def _turns(store: Store, found: Iterable[Turn]) -> None:
+    for one in found:
+        await store.memory.all([("DEL", f"bot:turn:{one.id}"), ("ZREM", f"bot:turns:{one.place}", one.id)], atomic=True)
 
 
 async def _questions(store: Store, person: str) -> None:

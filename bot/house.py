@@ -6,17 +6,26 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bot import forget
 from bot.app import App
+from bot.chat import Chat
+from bot.core import asking, chatting, today
+from bot.core.known import Offer
 from bot.faq import Faq
-from bot.look import Looker
+from bot.grounded import Grounded
+from bot.look import Looker, entry_of
 from bot.settings import Settings
 from bot.store import Store
+from bot.today import Today
 from bot.voice import Maintainers, Stream, Voice
-from pipeline import demo, screen, sources
+from pipeline import config, demo, screen, sources
+from pipeline.errors import Invalid
 from pipeline.memory import Memory, connect
+from pipeline.models import catalog, machine, shelf
+from pipeline.models.host import Models
 from pipeline.runs import Runs
 from pipeline.screen import Alike, Screen
 
@@ -32,6 +41,15 @@ class House:
     store: Store
     runs: Runs
     look: Looker
+    models: Models
+    chat: Chat
+    grounded: Grounded
+
+    async def keep(self) -> None:
+        """Keep what the app needs beside it, the model's server, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.models.keep())
+            tasks.create_task(self.chat.watch())
 
     def app(
         self,
@@ -48,9 +66,16 @@ class House:
             roles=self.settings.roles,
             look=self.look,
             runs=self.runs,
-            streams=streams,
+            streams={
+                chatting.STREAM: self.chat,
+                chatting.COMPARED: self.chat,
+                asking.GROUNDED: self.grounded,
+                today.STREAM: Today(self.models, self.store, self.settings.words),
+                **(streams or {}),
+            },
             maintainers=maintainers,
             policy=self.settings.policy,
+            serving=self.chat.serving,
         )
 
 
@@ -65,16 +90,60 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
         "template": str(settings.home / "configs" / "pull.md"),
     }
     folder = settings.data / "runs"
-    stages = {"propose": propose, "fetch": {"net": settings.bot.net.model_dump(mode="json")}}
+    small = settings.environment.get("LABBOT_TINY") == "small"
+    made = {"home": str(settings.home), "folder": str(settings.data / "models"), "small": small}
+    stages = {"propose": propose, "fetch": {"net": settings.bot.net.model_dump(mode="json")}, "engine": made, "model": made}
     runs = Runs(memory, folder, stages, timeout_s=settings.bot.runs.timeout_s, clock=clock)
     store = Store(memory, settings.retention, lease_s)
+    roles = config.roles(settings.home / "configs" / "models" / "roles.yaml", settings.environment)
+    models = Models(roles, settings.data / "models", settings.environment)
     try:
         listed = sources.read(settings.home / "configs" / "sources.yaml")
         screened = await asyncio.to_thread(screening, settings, checkout)
-        look = Looker(checkout, folder, listed, await asyncio.to_thread(faq_of, settings), mine(store, runs), screened)
-        yield House(settings, memory, store, runs, look)
+        chat = Chat(
+            models,
+            store,
+            settings.words,
+            system=roles.chat.system,
+            options=roles.chat.options,
+            default=roles.chat.model,
+            version=partial(version, models.folder),
+            grounds=lambda name: settings.bot.faq.grounded and name != catalog.TINY,
+        )
+        faq = await asyncio.to_thread(faq_of, settings)
+        look = Looker(checkout, folder, listed, faq, mine(store, runs), screened, chat.look, partial(offers, settings))
+        prompt = (settings.home / "configs" / "prompts" / "grounded.md").read_text(encoding="utf-8")
+        grounded = Grounded(models, store, settings.words, partial(entry_of, faq), prompt)
+        yield House(settings, memory, store, runs, look, models, chat, grounded)
     finally:
+        await models.close()
         await memory.close()
+
+
+def offers(settings: Settings, locale: str) -> tuple[Offer, ...]:
+    """The models that can be set up, with what this machine says to each."""
+    named = catalog.load(settings.home / "configs" / "models" / "named.yaml")
+    found = []
+    for one in shelf.entries(settings.data / "models", named, machine.look()):
+        told = named[one.name].about if one.name in named else {}
+        text = told.get(locale) or told.get(locale.partition("-")[0]) or one.about
+        size, memory = catalog.amount(one.size_bytes), catalog.amount(one.memory_bytes)
+        made_here = one.name in named and named[one.name].made_here
+        found.append(
+            Offer(
+                one.name, one.title, text, one.licence, one.licence_url, size, memory, one.runs, one.here, one.chosen, made_here
+            )
+        )
+    return tuple(found)
+
+
+def version(folder: Path, name: str) -> str:
+    """What a model's name stands for: the beginning of its weights' digest; "" for one that is not on this machine."""
+    try:
+        card = catalog.card(folder, name)
+    except Invalid:  # a name that no folder can have
+        return ""
+    return card.sha256[:12] if card else ""
 
 
 def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:

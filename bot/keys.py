@@ -43,6 +43,18 @@ KEYS = (
     Key("bot:watch:{platform}", "runs whose steps are to be told, and where", False),
     Key("bot:faq:{asked}", "a question, what the FAQ found, its thumb, a maintainer's reply", True, "retention.questions_days"),
     Key("bot:questions", "ids of those questions, by when they were asked", False),
+    Key(
+        "bot:turn:{turn}",
+        "a question to the model, its answer, which model gave it, its thumb",
+        True,
+        "retention.conversations_days",
+    ),
+    Key(
+        "bot:turns:{place}",
+        "ids of the turns of a conversation, by when they were asked",
+        False,
+        "retention.conversations_days",
+    ),
     Key("bot:kept", "maintainers' answers that are to become entries of the FAQ", True),
     Key("bot:paused:{scope}", "features that an operator has paused there, and why", True),
     Key("bot:audit", "what operators did, to whom, when and why; people by ids of ours", True),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.core.contribute import FORMS, entry
 from bot.core.form import whole
-from bot.core.known import Brought, Entry, Excerpt, Finding, Reply
+from bot.core.known import Brought, Entry, Excerpt, Finding, Offer, Reply, Serving
 from bot.core.records import Draft
 from bot.core.talk import File, Look
 from bot.faq import Faq
@@ -29,6 +29,10 @@ async def nothing(person: str) -> str:
     return "{}"
 
 
+async def nobody() -> Serving:
+    return Serving()
+
+
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
 
 
@@ -43,9 +47,11 @@ class Looker:
         faq: Faq | None = None,
         mine: Mine = nothing,
         screened: tuple[Screen | None, Alike | None] = (None, None),
+        serving: Callable[[], Awaitable[Serving]] = nobody,
+        shelf: Callable[[str], tuple[Offer, ...]] = lambda locale: (),
     ) -> None:
         self.checkout, self.runs, self.sources, self.faq, self.mine = checkout, runs, sources, faq, mine
-        self.screened = screened
+        self.screened, self.serving, self.shelf = screened, serving, shelf
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -62,8 +68,12 @@ class Looker:
                 return await self.draft(draft)
             case str() as person if look.what == "mine":
                 return await self.mine(person)
+            case str() if look.what == "serving":
+                return await self.serving()
+            case str() as locale if look.what == "models":
+                return await asyncio.to_thread(self.shelf, locale)
             case str() as name if look.what == "entry":
-                return _entry(self.faq, name)
+                return entry_of(self.faq, name)
             case str() as text:
                 return (await asyncio.to_thread(brought, text, "qna.yaml"),)
             case (str(question), tuple(history)):
@@ -120,7 +130,8 @@ class Looker:
         return Reply(said.answered, said.offered, said.score, hits, max(1, said.count), self.faq.digest)
 
 
-def _entry(faq: Faq | None, name: str) -> Entry | None:
+def entry_of(faq: Faq | None, name: str) -> Entry | None:
+    """An entry of the FAQ by its id; None if there is none."""
     hit = faq.hit(name) if faq else None
     return Entry(hit.id, hit.title, hit.link, hit.short, hit.rest) if hit else None
 

@@ -26,6 +26,7 @@ _CLASSES: dict[str, type] = {
             records.Spent,
             records.Run,
             records.Asked,
+            records.Turn,
             records.Kept,
             records.Paused,
             records.Audit,

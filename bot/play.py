@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 from bot import settings as settings_module
 from bot.app import App
@@ -29,7 +30,21 @@ from pipeline.embedded import Server
 from pipeline.errors import Invalid, Problem
 
 BEGIN = 1767607200.0  # 2026-01-05 10:00:00 UTC
-PATIENCE_S = 20.0  # how long a line of the bot's may take to come, in real time
+PATIENCE_S = 60.0  # how long the bot may say nothing before a line of its does not come, in real time
+
+
+class Model(Protocol):
+    """A model whose answers a transcript tells; tests bring one (`tests/fakes/model.py`). `url` is its endpoint."""
+
+    @property
+    def url(self) -> str: ...
+
+    def tell(self, what: str) -> None:
+        """Do what stands behind "# model". Raises ValueError for what it does not understand."""
+
+    async def up(self) -> None: ...
+
+    async def down(self) -> None: ...
 
 
 class Hall:
@@ -66,8 +81,10 @@ class Hall:
 class Player:
     """One transcript on one labbot. `differences` says what did not come as written."""
 
-    def __init__(self, settings: Settings, server: Server, path: Path, names: Mapping[str, str]) -> None:
-        self.settings, self.server, self.folder, self.name = settings, server, path.parent, path.name
+    def __init__(
+        self, settings: Settings, server: Server, path: Path, names: Mapping[str, str], model: Model | None = None
+    ) -> None:
+        self.settings, self.server, self.folder, self.name, self.model = settings, server, path.parent, path.name, model
         self.now = BEGIN
         self.differences: list[str] = []
         self.lacks: list[str] = []
@@ -87,6 +104,10 @@ class Player:
         """Play every line, up to the first that the bot does not say; none if something is not here that it needs."""
         needs = [line.rest for line in lines if isinstance(line, Directs) and line.name == "needs"]
         self.lacks = [name for name in needs if name not in self._bindings.values]
+        if any(_of_model(line) for line in lines):
+            self.lacks += [] if self.model else ["model"]
+            url = {"LABBOT_CHAT_URL": self.model.url} if self.model else {}
+            self.settings = dataclasses.replace(self.settings, environment={**self.settings.environment, **url})
         if self.lacks:
             return
         await self._begin()
@@ -157,9 +178,11 @@ class Player:
 
     async def _comes(self, line: Expects, who: str) -> bool:
         loop = asyncio.get_running_loop()
-        until = loop.time() + PATIENCE_S
+        until, heard = loop.time() + PATIENCE_S, len(self._hall.said)
         while True:
             self._hall.more.clear()
+            if len(self._hall.said) > heard:
+                until, heard = loop.time() + PATIENCE_S, len(self._hall.said)
             for index in range(self._heard, len(self._hall.said)):
                 message = self._hall.said[index]
                 if self._to(message, line, who) and self._bindings.match(line.text, self._text(message)):
@@ -173,7 +196,7 @@ class Player:
 
     async def _goes_on(self) -> bool:
         """Whether something is still under way that may say more."""
-        return not self.server.process or bool(await self.house.store.watched(PLATFORM))
+        return not self.server.process or bool(self._app.writing or await self.house.store.watched(PLATFORM))
 
     def _to(self, message: Message, line: Expects, who: str) -> bool:
         person = self.people[who].desk.person
@@ -185,6 +208,8 @@ class Player:
     # --- the house
 
     async def _directs(self, line: Directs) -> None:
+        if self.model and _of_model(line):
+            return await self._models(self.model, line)
         match line.name:
             case "person":
                 name, *facts = line.rest.split()
@@ -209,13 +234,22 @@ class Player:
                     Problem("transcript.directive", f"no directive: {line.name} {line.rest}", f"{self.name}:{line.number}")
                 )
 
+    async def _models(self, model: Model, line: Directs) -> None:
+        try:
+            if line.name == "model":
+                model.tell(line.rest)
+            else:
+                await (model.up() if line.name == "up" else model.down())
+        except ValueError as error:
+            raise Invalid(Problem("transcript.directive", str(error), f"{self.name}:{line.number}")) from error
+
     async def _begin(self) -> None:
         self.server.up()
         loaded = settings_module.reloaded(self.settings, self._overrides)
         self.house = await self._stack.enter_async_context(built(loaded, self.server.url, lambda: self.now, lease_s=0.2))
         self._app: App = self.house.app(PLATFORM, self._hall, maintainers=await maintainers(self.house))
         ready = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._app.run(ready)), asyncio.create_task(carry(self.house.runs))]
+        self._tasks = [asyncio.create_task(work) for work in (self._app.run(ready), carry(self.house.runs), self.house.keep())]
         await ready.wait()
 
     async def _end(self) -> None:
@@ -242,16 +276,22 @@ class Player:
             await self.people[name].ear.idle()
 
 
+def _of_model(line: Line) -> bool:
+    return isinstance(line, Directs) and (line.name == "model" or (line.name in ("down", "up") and line.rest == "model"))
+
+
 def _remark(text: str, to: str) -> Message:
     """What a front end says of itself, as if it were a message."""
     return Message(f"remark-{id(text)}", "", 0, 0.0, "", Answer(text=text or " "), to=to)
 
 
-async def play_file(settings: Settings, path: Path, server: Server, names: Mapping[str, str] | None = None) -> Player:
+async def play_file(
+    settings: Settings, path: Path, server: Server, names: Mapping[str, str] | None = None, model: Model | None = None
+) -> Player:
     """Play one transcript on an empty labbot; its data goes into a temporary folder. `names` bind <names> beforehand."""
     lines = parse(await asyncio.to_thread(path.read_text, encoding="utf-8"), path.name)
     with tempfile.TemporaryDirectory(prefix="labbot-play-") as folder:
-        player = Player(dataclasses.replace(settings, data=Path(folder)), server, path, names or {})
+        player = Player(dataclasses.replace(settings, data=Path(folder)), server, path, names or {}, model)
         await player.play(lines)
         return player
 
@@ -268,6 +308,6 @@ async def play_files(settings: Settings, paths: Iterable[Path], names: Mapping[s
                 server.down()
         failed += bool(player.differences)
         mark = "✘" if player.differences else "-" if player.lacks else "✔"
-        lacks = [f"  needs --name {name}=..." for name in player.lacks]
+        lacks = [f"  needs {'a model that tests bring' if name == 'model' else f'--name {name}=...'}" for name in player.lacks]
         sys.stdout.write("\n".join([f"{mark} {path}", *lacks, *player.differences]) + "\n")
     return 1 if failed else 0

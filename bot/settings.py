@@ -3,12 +3,14 @@
 LABBOT_HOME            the checkout that holds configs/ (default: where this package lies)
 LABBOT_DATA            what labbot keeps: redis/ runs/ log/ taxonomy/ cache/ (default: .data/ in the checkout)
 LABBOT_REDIS_URL       a Redis of the operator's own (default: one that labbot starts)
+LABBOT_CHAT_URL        an OpenAI-compatible endpoint to talk with (default: configs/models/roles.yaml; so for other roles)
+LABBOT_TINY=small      make the practice model as tests do: in seconds, good for nothing
 LABBOT_EMBEDDINGS_URL  an OpenAI-compatible endpoint, by which the FAQ is searched by meaning too (default: faq.embeddings)
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -31,6 +33,7 @@ class Settings:
     bot: BotConfig
     words: Mapping[str, Table]
     embeddings: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # where the keys of endpoints are
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r}, data={str(self.data)!r}, redis_url={masked(self.redis_url)!r})"
@@ -68,7 +71,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str] | None = N
     bot = config.load(home / "configs" / "bot.yaml", dict(overrides or {}))
     tables = words(home / "configs" / "words")
     embeddings = environment.get("LABBOT_EMBEDDINGS_URL", "") or bot.faq.embeddings
-    return Settings(home, data, data / "cache", environment.get("LABBOT_REDIS_URL", ""), bot, tables, embeddings)
+    return Settings(home, data, data / "cache", environment.get("LABBOT_REDIS_URL", ""), bot, tables, embeddings, environment)
 
 
 def reloaded(settings: Settings, overrides: Mapping[str, str]) -> Settings:

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bot.core.known import asks, concerns
+from bot.core.known import asks, concerns, tells
 from bot.core.moderating import scope
-from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Saved, Spent
+from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Saved, Spent, Turn
 from bot.core.rules import Role
 from bot.core.talk import Answer, Dialog, Event, direct
 from bot.keys import DAY_S, Retention
 from bot.pack import pack, unpack
 from bot.rows import Message, Order
+from bot.scripts import COMMIT, FINISH, HEAR, HOLD, PERSON
 from pipeline.errors import Temporary
 from pipeline.memory import Memory
 
@@ -37,6 +38,7 @@ class Read:
     names: Mapping[str, str]
     used: Mapping[str, tuple[float, ...]]
     asked: Asked | None = None
+    turn: Turn | None = None
     paused: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, Person] = field(default_factory=dict)
 
@@ -61,49 +63,6 @@ class Writes:
 
 CHANGED = "bot:changed"  # the channel on which places are named that look different now
 WAIT_S = 0.01  # between two attempts at a lock
-
-PERSON = """
-local found = redis.call('GET', KEYS[1])
-if found then return found end
-redis.call('SET', KEYS[1], ARGV[1])
-redis.call('SET', KEYS[2], ARGV[2])
-return ARGV[1]
-"""
-
-HEAR = """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
-  redis.call('RPUSH', KEYS[2], ARGV[3])
-  return 1
-end
-return 0
-"""
-
-HOLD = """
-for _, key in ipairs(KEYS) do
-  local holder = redis.call('GET', key)
-  if holder and holder ~= ARGV[1] then return 0 end
-end
-for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
-return 1
-"""
-
-# KEYS: inbox row, todo, then the locks. ARGV: token, event id, retention, commands as JSON. The decided row keeps no words.
-COMMIT = """
-for i = 3, #KEYS do
-  if redis.call('GET', KEYS[i]) ~= ARGV[1] then return 'lost' end
-end
-local row = redis.call('GET', KEYS[1])
-if not row or row == 'decided' then
-  redis.call('LREM', KEYS[2], 0, ARGV[2])
-  for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
-  return 'again'
-end
-for _, op in ipairs(cjson.decode(ARGV[4])) do redis.call(unpack(op)) end
-redis.call('SET', KEYS[1], 'decided', 'EX', ARGV[3])
-redis.call('LREM', KEYS[2], 0, ARGV[2])
-for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
-return 'done'
-"""
 
 
 class Store:
@@ -197,6 +156,7 @@ class Store:
             names=await self.names([*(draft.authors if draft else ()), *mentioned]),
             used={act: tuple(map(float, rows[1::2])) for act, rows in zip(acts, used, strict=True)},
             asked=await self.question(asks(event)),
+            turn=await self.turn(tells(event)),
             paused={feature.decode(): why.decode() for feature, why in paused.items()},
             others=await self._people(mentioned),
         )
@@ -208,6 +168,14 @@ class Store:
         """Every question that is kept, oldest first."""
         ids = [row.decode() for row in await self.memory.do("ZRANGE", "bot:questions", 0, -1)]
         return [one for one in await self._get([f"bot:faq:{name}" for name in ids], Asked) if one]
+
+    async def turn(self, name: str) -> Turn | None:
+        return (await self._get([f"bot:turn:{name}"], Turn))[0] if name else None
+
+    async def turns(self, place: str, most: int = 200) -> list[Turn]:
+        """The newest turns of a conversation with the model, oldest first."""
+        ids = [row.decode() for row in await self.memory.do("ZRANGE", f"bot:turns:{place}", -most, -1)]
+        return [one for one in await self._get([f"bot:turn:{name}" for name in ids], Turn) if one]
 
     async def kept(self) -> list[Kept]:
         """Every answer that is to become an entry, oldest first."""
@@ -240,12 +208,14 @@ class Store:
                 writes.add("SET", f"bot:faq:{name}", pack(record), "EX", keep_s)
                 writes.add("ZADD", "bot:questions", record.at, name)
                 writes.add("ZREMRANGEBYSCORE", "bot:questions", "-inf", record.at - keep_s)
-            case Paused(scope, feature, why):
-                writes.add(
-                    *(("HSET", f"bot:paused:{scope}", feature, why) if why else ("HDEL", f"bot:paused:{scope}", feature))
-                )
-            case Audit():
-                writes.add("RPUSH", "bot:audit", pack(record))
+            case Turn(name, _, place):
+                keep_s = int(self.retention.conversations_s)
+                writes.add("SET", f"bot:turn:{name}", pack(record), "EX", keep_s)
+                writes.add("ZADD", f"bot:turns:{place}", record.at, name)
+                writes.add("ZREMRANGEBYSCORE", f"bot:turns:{place}", "-inf", record.at - keep_s)
+                writes.add("EXPIRE", f"bot:turns:{place}", keep_s)
+            case Paused() | Audit():
+                self._save_act(writes, record)
             case Kept(name):
                 writes.add("HSET", "bot:kept", name, pack(record))
             case Spent(person, act, at, event):
@@ -255,6 +225,15 @@ class Store:
                 writes.add("ZADD", key, at, event)
                 writes.add("ZREMRANGEBYSCORE", key, "-inf", at - max(longest_s, cooldown_s))
                 writes.add("EXPIRE", key, int(max(longest_s, cooldown_s, 1)))
+
+    def _save_act(self, writes: Writes, act: Paused | Audit) -> None:
+        match act:
+            case Paused(scope, feature, ""):
+                writes.add("HDEL", f"bot:paused:{scope}", feature)
+            case Paused(scope, feature, why):
+                writes.add("HSET", f"bot:paused:{scope}", feature, why)
+            case Audit():
+                writes.add("RPUSH", "bot:audit", pack(act))
 
     def _save_draft(self, writes: Writes, draft: Draft) -> None:
         gone = ("EX", int(self.retention.discarded_s)) if draft.state == "discarded" else ()
@@ -329,13 +308,18 @@ class Store:
             atomic=True,
         )
 
-    async def finish(self, message: Message, text: str) -> Message:
-        """Save the whole text of a stream in its message."""
-        assert isinstance(message.body, Answer)
-        body = Answer(text=text or "…", buttons=message.body.buttons)
+    async def finish(self, message: Message, answer: Answer, turn: Turn | None = None) -> Message | None:
+        """Save the end of a stream in its message, and with it the turn that it ends.
+
+        None, and nothing saved, where the message is gone or ended already (by another process), or the turn is no longer
+        open or on a later attempt.
+        """
+        body = replace(answer, text=answer.text or "…", stream="", passing=False)
         whole = replace(message, body=body, live=False, revision=message.revision + 1)
-        await self.memory.do("HSET", f"bot:talk:{message.place}", message.key, pack(whole))
-        return whole
+        expected = f'"tries":{turn.tries},"state":"open"' if turn else ""  # as `pack` writes a Turn
+        keys = [f"bot:talk:{message.place}", f"bot:turn:{turn.id if turn else ''}"]
+        row = pack(turn) if turn else ""
+        return whole if await self.memory.script(FINISH, keys, message.key, pack(whole), expected, row) else None
 
     async def talk(self, place: str, most: int = 200) -> list[Message]:
         """The newest messages of a conversation, oldest first."""

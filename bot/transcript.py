@@ -3,13 +3,19 @@
     # anything                      a remark, unless it is one of these:
     # person bob role=triager locale=de
     # clock +1h                     time passes (s, min, h, d)
-    # down redis      # up redis    a part of the house goes away and comes back
+    # down redis      # up redis    a part of the house goes away and comes back; so does "model"
+    # model says TEXT               the model's next answer; at "||" in it the model waits until
+    # model goes on                 it is told to (without being told it says what it was asked)
+    # model breaks off TEXT         the same, and then its connection is cut
+    # model busy 3                  so many others are before whoever asks from now on, or waits; 0 for none
+    # model lists a, b of a         the models there are, adapters with what they adapt
     # set roles.everyone.weight=2   a setting of bot.yaml, from here on
     # needs docs                    played only where `--name docs=...` says what <docs> stands for
     # restart         # crash       the process ends as asked, or at once
     alice> text                     alice types; indented lines go on with it
     alice@home> text                she types it in her own conversation, not in the thread she is in
     alice[press] Label    alice[fill] field=text | field=text    alice[file] path
+    alice[edit] text      alice[unsay]    what she typed last is changed, or deleted
     bot: text                       the bot says this next ("..." stands for anything, <name> for a word that stays the same)
     bot@bob: text                   it says this to bob
 
@@ -24,7 +30,7 @@ from pipeline.errors import Invalid, Problem
 
 _ACT = re.compile(r"(?P<who>[a-z][\w-]*)(?:@(?P<place>[\w#-]+))?(?P<verb>> ?|\[\w+\] ?)(?P<rest>.*)", re.S)
 _BOT = re.compile(r"bot(?:@(?P<to>[\w#-]+))?: ?(?P<rest>.*)", re.S)
-_DIRECTIVES = ("person", "clock", "down", "up", "set", "needs", "restart", "crash")
+_DIRECTIVES = ("person", "clock", "down", "up", "model", "set", "needs", "restart", "crash")
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 

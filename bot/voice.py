@@ -1,13 +1,27 @@
 """What the shell needs of a platform: a voice, streams of text, and where its maintainers are asked."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from bot.core.talk import Event, File
+from bot.core.talk import Answer, Event, File
 from bot.rows import Message
 
-Stream = Callable[[Message], AsyncIterator[str]]
+How = Literal["done", "stopped", "failed"]
+
+
+class Stream(Protocol):
+    """Writes a message little by little: each Answer is the message as it stands, the newest is what is shown."""
+
+    def write(self, message: Message) -> AsyncGenerator[Answer, None]:
+        """Write; closing the generator stops whatever writes. It is closed before `end` is called."""
+
+    async def end(self, message: Message, last: Answer, how: How) -> Message | None:
+        """Save what stays, in one transaction, and return the message as it is now; None if it is gone.
+
+        `last` is what was shown last. Called once for each `write` that came to its end, was stopped or failed, and
+        again where the store was away (Temporary).
+        """
 
 
 @dataclass(frozen=True, slots=True)

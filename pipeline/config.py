@@ -30,7 +30,7 @@ class RoleConfig(_Section):
     weight: float = Field(default=1.0, gt=0, le=100, description="share of the worker pool against other roles")
 
 
-Feature = Literal["faq", "drafts", "submit"]
+Feature = Literal["faq", "chat", "drafts", "submit"]
 
 
 class WorkspaceConfig(_Section):
@@ -80,6 +80,7 @@ class FaqConfig(_Section):
     embeddings: str = Field(
         default="", description="an OpenAI-compatible endpoint such as http://127.0.0.1:8080/v1; empty for search by words"
     )
+    grounded: bool = Field(default=True, description="where there is a model, it writes the answer from the entries found")
 
 
 class BotConfig(_Section):

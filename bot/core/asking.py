@@ -6,13 +6,16 @@ question that somebody would ask the model, what is typed is taken as that; one 
 
 from dataclasses import replace
 
-from bot.core import cards, drafting, form, notices
+from bot.core import cards, chatting, drafting, form, notices
 from bot.core.contribute import FORMS
 from bot.core.form import Item
+from bot.core.gate import gate
 from bot.core.known import Entry, Known, Reply
 from bot.core.records import Asked, Conversation, Draft, Kept, Spent
 from bot.core.talk import LABEL, Answer, Ask, Button, Effect, Event, Look, Refuse, Save, Show, Submit, short
+from bot.core.words import Words
 
+GROUNDED = "grounded"  # the stream that writes an answer from entries
 REMEMBERED = 3  # earlier questions that a follow-up may lean on
 FOLLOWS_S = 1800.0  # a question after that long follows nothing
 LONG = 300  # characters; what is longer is no question
@@ -28,13 +31,31 @@ def is_question(known: Known, text: str) -> bool:
     return bare.endswith("?") or not {first, first.partition("'")[0]}.isdisjoint(known.words.spellings("label.asks"))
 
 
-def ask(event: Event, known: Known, question: str, *, unsure: list[Effect] | None = None) -> list[Effect]:
-    """Answer a question; `unsure` is what happens instead where the FAQ has neither an answer nor something near."""
+def wants_to_know(known: Known, text: str) -> bool:
+    """Whether a text is put like a question, or asks to be told something; not whether it asks for a thing to be made."""
+    bare = " ".join(text.casefold().split())
+    return is_question(known, text) or any(f"{bare} ".startswith(f"{one} ") for one in known.words.spellings("label.tells"))
+
+
+def ask(
+    event: Event,
+    known: Known,
+    question: str,
+    *,
+    unsure: list[Effect] | None = None,
+    sure: float = 0.0,
+    offers: bool = True,
+) -> list[Effect]:
+    """Answer a question.
+
+    `unsure` is what happens instead where the FAQ has no answer, or one below the score `sure`, nor anything near that
+    it `offers`.
+    """
     history = _history(event, known)
     reply = known.reply()
     if reply is None:
         return [Look("faq", (question, history))]
-    if unsure is not None and not (reply.answered or reply.offered):
+    if unsure is not None and not ((reply.answered and reply.score >= sure) or (offers and reply.offered)):
         return unsure
     asked = _asked(event, question, history, reply)
     return [
@@ -73,23 +94,44 @@ def _asked(event: Event, question: str, history: tuple[str, ...], reply: Reply) 
 
 def _said(asked: Asked, reply: Reply, known: Known) -> list[Effect]:
     if reply.answered:
-        return [_answer(asked, reply.hits[: reply.count], known)]
+        entries = reply.hits[: reply.count]
+        return [_written(asked, entries, known) if known.chat.grounded else _answer(asked, entries, known)]
     near = [_near(asked, hit) for hit in reply.hits[:NEAR]]
     name = "faq.offer" if reply.offered else "faq.no" if near else "faq.nothing"
-    return [Answer(known.words(name), buttons=(*near, *_maintainers(asked, known)))]
+    return [Answer(known.words(name), buttons=(*near, *_model(asked, known), *_maintainers(asked, known)))]
 
 
 def _answer(asked: Asked, entries: tuple[Entry, ...], known: Known) -> Answer:
     """The facts asked for, each with its source; the rest on demand."""
+    return Answer(told(entries, known.words), buttons=_ways(asked, entries, known))
+
+
+def _written(asked: Asked, entries: tuple[Entry, ...], known: Known) -> Answer:
+    """The same, in the model's words where it keeps to the entries; the shell sees to that."""
+    subject = " ".join((asked.id, *(entry.id for entry in entries)))
+    return Answer(stream=GROUNDED, subject=subject, buttons=_ways(asked, entries, known))
+
+
+def _ways(asked: Asked, entries: tuple[Entry, ...], known: Known) -> tuple[Button, ...]:
     words = known.words
     more = tuple(_more(asked, entry, len(entries), known) for entry in entries if entry.rest)
     thumbs = (Button(words("button.good"), f"faq.good|{asked.id}"), Button(words("button.bad"), f"faq.bad|{asked.id}"))
-    return Answer("\n\n".join(f"{entry.short}\n{_source(entry, known)}" for entry in entries), buttons=(*more, *thumbs))
+    return (*more, *thumbs, *_model(asked, known))
 
 
-def _source(entry: Entry, known: Known) -> str:
+def told(entries: tuple[Entry, ...], words: Words) -> str:
+    """What entries say themselves, each with its source."""
+    return "\n\n".join(f"{entry.short}\n{words('faq.source', source=_source(entry))}" for entry in entries)
+
+
+def numbered(number: int, entry: Entry, words: Words) -> str:
+    """A source that an answer names by its number."""
+    return words("faq.numbered", number=number, source=_source(entry))
+
+
+def _source(entry: Entry) -> str:
     title = cards.quoted(entry.title)
-    return known.words("faq.source", source=f"[{title}]({entry.link})" if entry.link else title)
+    return f"[{title}]({entry.link})" if entry.link else title
 
 
 def _more(asked: Asked, entry: Entry, count: int, known: Known) -> Button:
@@ -99,6 +141,10 @@ def _more(asked: Asked, entry: Entry, count: int, known: Known) -> Button:
 
 def _near(asked: Asked, entry: Entry) -> Button:
     return Button(cards.clip(entry.title, LABEL), f"faq.show|{asked.id}.{entry.id}")
+
+
+def _model(asked: Asked, known: Known) -> tuple[Button, ...]:
+    return (cards.button(known.words, "model", f"faq.model|{asked.id}"),) if chatting.offered(known) else ()
 
 
 def _maintainers(asked: Asked, known: Known) -> tuple[Button, ...]:
@@ -169,6 +215,8 @@ def press(event: Event, known: Known, verb: str, rest: str) -> list[Effect]:
         case "bad":
             told = Answer(known.words("faq.sorry"), buttons=_maintainers(asked, known), private=True)
             return [Save(replace(asked, thumb="bad")), told]
+        case "model":
+            return gate(event, known, "chat") or chatting.chat(event, known, asked.question)
         case "forward":
             return forward(event, known, asked)
         case "answer" if event.place == asked.handed:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core import asking, cards, documents, drafting, form, gate, moderating, notices, privacy, submitting
+from bot.core import asking, cards, chatting, documents, drafting, form, gate, moderating, notices, privacy, setup, submitting
 from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
 from bot.core.records import Draft
@@ -96,6 +96,8 @@ def _cancel(event: Event, known: Known, text: str) -> list[Effect]:
 
 def _help(event: Event, known: Known, text: str) -> list[Effect]:
     mine = [spec for spec in COMMANDS.values() if spec.feature not in known.off]
+    if known.chat.state == "absent":
+        mine = [spec for spec in mine if spec.feature != "chat" or spec.operator]
     mine = [spec for spec in mine if not spec.operator or gate.OPERATOR in event.roles]
     lines = [known.words(f"command.{spec.name}") for spec in mine]
     return [
@@ -111,6 +113,11 @@ COMMANDS = {
     spec.name: spec
     for spec in (
         Spec("ask", _ask, act="ask", feature="faq"),
+        Spec("chat", chatting.chat, act="chat", feature="chat"),
+        Spec("model", chatting.model, feature="chat"),
+        Spec("compare", chatting.compare, act="chat", feature="chat"),
+        Spec("forget", chatting.forget, feature=""),
+        Spec("setup", setup.show, feature="chat", operator=True),
         Spec("skill", _begins("skill"), act="draft"),
         Spec("grounded", _begins("grounded"), act="draft"),
         Spec("knowledge", _begins("knowledge"), act="draft"),
@@ -145,6 +152,8 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
         found = [command for command in COMMANDS if command.startswith(prefix)]
     elif name == "place":
         found = _paths(known, prefix)
+    elif name in ("model", "compare"):
+        found = _models(known, prefix)
     elif name == "draft":
         found = [draft.id for draft in known.drafts if draft.id.startswith(prefix)]
     elif name in ("edit", "delete", "move") and known.draft:
@@ -152,6 +161,12 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
     else:
         found = []
     return found[:COMPLETIONS]
+
+
+def _models(known: Known, prefix: str) -> list[str]:
+    """Names of models, as a second one after a first too: from what was last seen of them."""
+    before, space, begun = prefix.rpartition(" ")
+    return [f"{before}{space}{one.name}" for one in known.chat.models if one.name.startswith(begun) and one.name != before]
 
 
 def _paths(known: Known, prefix: str) -> list[str]:

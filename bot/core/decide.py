@@ -7,7 +7,7 @@ Where an answer needs a look at something there is a `Look` among the effects: t
 from dataclasses import replace
 from typing import assert_never
 
-from bot.core import asking, bringing, cards, documents, drafting, fetching, notices, privacy, submitting
+from bot.core import asking, cards, chatting, documents, drafting, fetching, hearing, notices, privacy, setup, submitting, today
 from bot.core.commands import COMMANDS, is_author
 from bot.core.contribute import FORMS
 from bot.core.gate import OPERATOR, barred, gate, off
@@ -61,11 +61,11 @@ def _decide(event: Event, known: Known) -> list[Effect]:
         case Submit() as sent:
             return _submit(event, known, sent)
         case Said() as said:
-            return _said(event, known, said)
+            return hearing.said(event, known, said)
         case Unsaid(message):
-            return drafting.unsaid(event, known, known.draft, message) if _mine(event, known) and known.draft else []
+            return hearing.unsaid(event, known, message)
         case Opened():
-            return [Show(notices.welcome(known.words), slot="home")]
+            return [Show(setup.welcome(event, known), slot="home")]
         case Stopped(message):
             return [Cancel(message)]
         case Moved() as moved:
@@ -94,7 +94,6 @@ def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
 def _press(event: Event, known: Known, token: str) -> list[Effect]:
     """Do what a button says, however old it is: everything it needs is in its token and in the store."""
     action, _, value = token.partition("|")
-    _, _, rest = value.partition(".")
     match action:
         case "skill.start" | "knowledge.start":
             return _command(event, known, action.partition(".")[0], "")
@@ -103,18 +102,41 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
         case "help.show":
             return _command(event, known, "help", "")
         case "run.cancel":
-            return [Cancel(value)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
-    if action.startswith("privacy."):
-        return privacy.press(event, known, action.removeprefix("privacy."), value)
-    if action.startswith("faq."):
-        return off(known, "faq") or asking.press(event, known, action.removeprefix("faq."), rest)
-    if not known.draft or not action.startswith("draft."):
-        return [_stale(known)]
-    if not is_author(event, known.draft):
-        return [_not_yours(known, known.draft)]
-    verb = action.removeprefix("draft.")
+            return _cancel(event, known, value)
+    kind, _, verb = action.partition(".")
+    match kind:
+        case "setup":
+            return _operated(event, known) or setup.press(event, known, verb, value)
+        case "privacy":
+            return privacy.press(event, known, verb, value)
+        case "chat":
+            return off(known, "chat") or chatting.press(event, known, verb, value)
+        case "faq":
+            return off(known, "faq") or asking.press(event, known, verb, value.partition(".")[2])
+        case "draft" if known.draft:
+            return _of_draft(event, known, known.draft, verb, value.partition(".")[2])
+        case _:
+            return [_stale(known)]
+
+
+def _cancel(event: Event, known: Known, run: str) -> list[Effect]:
+    if run.startswith(setup.RUN) and OPERATOR not in event.roles:
+        return [Answer(known.words("refused.role"), private=True)]
+    return [Cancel(run)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
+
+
+def _of_draft(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> list[Effect]:
+    if not is_author(event, draft):
+        return [hearing.not_yours(known, draft)]
     refused = off(known, "drafts") or (off(known, "submit") if verb in SENDING else [])
-    return refused or _draft_press(event, known, known.draft, verb, rest)
+    return refused or _draft_press(event, known, draft, verb, rest)
+
+
+def _operated(event: Event, known: Known) -> list[Effect]:
+    """The refusal of what only operators may do about models."""
+    if OPERATOR not in event.roles:
+        return [Answer(known.words("refused.role"), private=True)]
+    return off(known, "chat") or gate(event, known, "setup", counts=False)
 
 
 def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> list[Effect]:
@@ -129,6 +151,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "overwrite": submitting.overwrite,
         "reread": documents.again,
         "find": lambda event, known, draft: documents.find(event, known, draft, ""),
+        "today": lambda event, known, draft: today.press(event, known, draft, rest),
         "dco": submitting.dco,
         "signer": submitting.signer,
     }
@@ -159,10 +182,12 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
 def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
     if sent.token.startswith("faq."):
         return asking.reply(event, known, sent)
+    if sent.token.startswith("chat."):
+        return chatting.compared(event, known, sent)
     if not known.draft:
         return [_stale(known)]
     if not is_author(event, known.draft):
-        return [_not_yours(known, known.draft)]
+        return [hearing.not_yours(known, known.draft)]
     if refused := off(known, "drafts"):
         return refused
     action, _, value = sent.token.partition("|")
@@ -176,51 +201,10 @@ def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
             return [_stale(known)]
 
 
-def _said(event: Event, known: Known, said: Said) -> list[Effect]:
-    if said.files or (not said.edited and bringing.is_entry(said.text)):
-        begins = not (known.conversation.parent and _mine(event, known))
-        refused = gate(event, known, "draft") if begins else off(known, "drafts")
-        return refused or bringing.brought(event, known, said.files or said.text)
-    kind, wish = ("", "") if said.edited else _wish(known, said.text)
-    if kind and not known.conversation.parent:
-        return gate(event, known, "draft") or drafting.begin(event, known, kind, wish)
-    draft = known.draft if known.draft and known.draft.state != "discarded" else None
-    if said.edited:
-        return drafting.reworded(event, known, draft, said.text, said.message) if draft and is_author(event, draft) else []
-    if draft is None or not is_author(event, draft):
-        return _asked(event, known, said.text, draft)
-    aside = None if off(known, "faq") else asking.aside(event, known, draft, said.text)
-    if aside is not None:
-        return aside
-    if refused := off(known, "drafts"):
-        return refused
-    return drafting.said(event, known, draft, said.text, said.message, asking.meant(known, draft))
-
-
-def _asked(event: Event, known: Known, text: str, draft: Draft | None) -> list[Effect]:
-    """What is typed where no draft of the person's waits for it: a question, put like one or not."""
-    put = asking.is_question(known, text)
-    if draft:
-        instead: list[Effect] = [_not_yours(known, draft)]
-    else:
-        instead = [Answer(known.words("said.no_draft"), buttons=notices.welcome(known.words).buttons)]
-    if not text.strip() or (draft and not put):
-        return instead
-    return gate(event, known, "ask") or asking.ask(event, known, text, unsure=None if put and not draft else instead)
-
-
-def _wish(known: Known, text: str) -> tuple[str, str]:
-    """The kind of contribution that somebody wants to make, if that is what the text says, and what it is about."""
-    bare = " ".join(text.split())
-    phrases = [(phrase, kind) for kind in ("skill", "knowledge") for phrase in known.words.spellings(f"intent.{kind}")]
-    for phrase, kind in sorted(phrases, key=lambda pair: -len(pair[0])):
-        if bare.casefold().startswith(phrase):
-            return kind, bare[len(phrase) :].strip(" .:!…")
-    return "", ""
-
-
 def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
     """Show a step of a run in its card; at the end say so in a new message, since edits notify nobody."""
+    if moved.run.startswith(setup.RUN):
+        return setup.moved(event, known, moved)
     draft = known.draft
     if draft is None:
         return []
@@ -245,11 +229,6 @@ def _mine(event: Event, known: Known) -> bool:
 
 def _no_draft(known: Known) -> Answer:
     return Answer(known.words("draft.none_here"), buttons=notices.welcome(known.words).buttons[:2], private=True)
-
-
-def _not_yours(known: Known, draft: Draft) -> Answer:
-    owner = cards.quoted(known.names.get(draft.owner, draft.owner))
-    return Answer(known.words("draft.not_yours", owner=owner, id=draft.id), private=True)
 
 
 def _stale(known: Known) -> Answer:

@@ -6,7 +6,7 @@ once more with the finding, and only then is it saved and shown. What was typed 
 
 from dataclasses import replace
 
-from bot.core import cards, fetching, form
+from bot.core import cards, fetching, form, today
 from bot.core.contribute import EXAMPLE, FORMS, GROUNDED, SKILL
 from bot.core.form import Item
 from bot.core.gate import left
@@ -88,11 +88,12 @@ def settle(
     if known.draft and draft.revision != known.draft.revision:
         draft = replace(draft, state="open")  # what was proposed is no longer what it says
     effects: list[Effect] = [Save(draft), *_focus(event, known, draft), *_named(known, draft)]
-    effects += [Show(cards.draft(draft, known, finding), slot(draft), draft.place), *work]
+    asked, more = today.after(known, draft)
+    effects += [Show(cards.draft(draft, known, finding), slot(draft), draft.place), *work, *asked]
     if not ask:
         return [*effects, Answer(lead, buttons=offer, place=draft.place)] if lead else effects
     question, buttons = _next(draft, known, finding)
-    effects.append(Answer(" ".join(filter(None, (lead, question))), buttons=(*offer, *buttons), place=draft.place))
+    effects.append(Answer(" ".join(filter(None, (lead, question))), buttons=(*offer, *buttons, *more), place=draft.place))
     return effects
 
 

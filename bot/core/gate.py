@@ -4,8 +4,9 @@ from bot.core import rules
 from bot.core.known import Known
 from bot.core.talk import Answer, Command, Effect, Event, Moved, Opened, Press, Said, Stopped, Unsaid
 
-FEATURES = ("faq", "drafts", "submit")  # what an operator can pause, or leave out for a workspace
-ACTS = {"ask": "faq", "draft": "drafts", "submit": "submit"}  # what quotas count, with the feature that it belongs to
+FEATURES = ("faq", "chat", "drafts", "submit")  # what an operator can pause, or leave out for a workspace
+# What quotas count, with the feature that it belongs to.
+ACTS = {"ask": "faq", "chat": "chat", "draft": "drafts", "submit": "submit"}
 OPERATOR = "operator"
 FEW = 3  # a quota that has less left is told
 
@@ -15,7 +16,7 @@ def barred(event: Event, known: Known) -> list[Effect] | None:
     match event.act:
         case Moved() | Opened() | Unsaid() | Stopped():
             return None
-        case Command("privacy") | Press() if _private(event):
+        case Command("privacy" | "forget") | Press() if _private(event):
             return None
     if known.person.blocked:
         return [Answer(known.words("refused.blocked", why=known.person.blocked), private=True)]
@@ -65,7 +66,7 @@ def left(event: Event, known: Known, act: str) -> str:
 def quotas(event: Event, known: Known) -> list[Effect]:
     """What the person's quotas have left."""
     lines = []
-    for act in ACTS:
+    for act in (one for one in ACTS if one != "chat" or known.chat.state != "absent"):
         verdict = _verdict(event, known, act)
         count = known.words("quota.none") if verdict.left < 0 and verdict else max(0, verdict.left + bool(verdict))
         lines.append(known.words("quota.line", what=known.words(f"act.{act}"), left=count))

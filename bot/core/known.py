@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from bot.core.records import Asked, Conversation, Draft, Person, Run
+from bot.core.records import Asked, Conversation, Draft, Person, Run, Turn
 from bot.core.rules import EVERYONE, Role
-from bot.core.talk import Command, Event, Moved, Press, Submit
+from bot.core.talk import Command, Event, Moved, Press, Said, Submit, Unsaid, short
 from bot.core.words import Words
 from pipeline import taxonomy
 from pipeline.errors import Problem
 from pipeline.taxonomy import Tree, Work
+
+SETUP = "model-"  # how the id of a run begins that sets a model up; its name comes after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,55 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """A model that can be talked with by its name; `parent` is the model that it adapts, "" if it is none of that kind."""
+
+    name: str
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How the model of the chat stands, and which there are, the default one first.
+
+    "absent": nothing is set up. "starting": it comes, or comes back. `models` may be empty while it does not answer.
+    `grounded`: it may write the answers of the FAQ.
+    """
+
+    state: Literal["absent", "starting", "ready"] = "absent"
+    models: tuple[Served, ...] = ()
+    grounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that can be set up, its sizes as people read them.
+
+    `runs`: whether it fits this machine, "yes", "full" (if other programs ended), "no", or "" where nobody knows.
+    """
+
+    name: str
+    title: str
+    about: str
+    licence: str
+    licence_url: str
+    size: str
+    memory: str
+    runs: str
+    here: bool = False
+    chosen: bool = False
+    made_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that `decide` may use besides the event; `tree` is for completion.
 
     `used` holds times (seconds) of acts within the longest quota; `asked` is the question that a button or a thread is
-    about; `others` are people whom a command names; `off` are features that are paused, with why, `open` says whether labbot
-    is to speak in this channel; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none.
+    about, `turn` the one to the model that a button, an edit or a deletion is about; `chat` is what was last seen of the
+    models that one can talk with; `others` are people whom a command names; `off` are features that are paused, with
+    why, `open` says whether labbot is to speak in this channel; `maintainers` is the place where questions go that the
+    FAQ cannot answer, "" for none.
     """
 
     person: Person
@@ -93,6 +139,8 @@ class Known:
     drafts: tuple[Draft, ...] = ()
     run: Run | None = None
     asked: Asked | None = None
+    turn: Turn | None = None
+    chat: Serving = field(default_factory=Serving)
     others: Mapping[str, Person] = field(default_factory=dict)
     off: Mapping[str, str] = field(default_factory=dict)
     open: bool = True
@@ -124,6 +172,16 @@ class Known:
         assert found is None or isinstance(found, Entry)
         return found
 
+    def serving(self) -> Serving | None:
+        found = self.found.get("serving")
+        assert found is None or isinstance(found, Serving)
+        return found
+
+    def offers(self) -> tuple[Offer, ...] | None:
+        found = self.found.get("models")
+        assert found is None or isinstance(found, tuple)
+        return found
+
     def brought(self) -> tuple[Brought, ...] | None:
         found = self.found.get("file")
         assert found is None or isinstance(found, tuple)
@@ -137,6 +195,37 @@ def asks(event: Event) -> str:
             return token.partition("|")[2].partition(".")[0]
         case _:
             return ""
+
+
+def turn_name(event: Event) -> str:
+    """The id of the turn that a question begins; one that is typed is named by its message, so that an edit finds it."""
+    match event.act:
+        case Said(message=message) | Unsaid(message) if message:
+            return short(f"turn:{event.place}:{message}")
+        case _:
+            return short(f"turn:{event.id}")
+
+
+def tells(event: Event) -> str:
+    """The id of the question to the model that a button, an edited or a deleted message is about; "" if none."""
+    match event.act:
+        case Press(token) if token.startswith("chat."):
+            return token.partition("|")[2].partition(".")[0]
+        case Said(edited=True) | Unsaid():
+            return turn_name(event)
+        case _:
+            return ""
+
+
+def runs(event: Event, draft: Draft | None) -> str:
+    """The id of the run that the event is about: a button names it, else the draft's; "" if none."""
+    match event.act:
+        case Press(token) if token.startswith("run."):
+            return token.partition("|")[2]
+        case Press(token) if token.startswith("setup.start|"):
+            return f"{SETUP}{token.partition('|')[2]}"
+        case _:
+            return draft.run if draft else ""
 
 
 def concerns(event: Event, conversation: Conversation) -> str:

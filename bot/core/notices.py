@@ -14,6 +14,7 @@ from bot.core.talk import (
     TITLE,
     Bar,
     Block,
+    Button,
     Card,
     Code,
     Dialog,
@@ -146,15 +147,18 @@ def _cut(text: str, most: int = TOLD) -> str:
     return text if len(text) <= most else text[: text.rfind("\n", 0, most)] + "\n…"
 
 
-def welcome(words: Words) -> Card:
+def welcome(words: Words, more: tuple[Button, ...] = (), *, chat: bool = False) -> Card:
+    """The first card; `chat`: there is a model to talk with."""
+    blocks = (Text(words("welcome.text")), Text(words("welcome.chat"))) if chat else (Text(words("welcome.text")),)
     return Card(
         words("welcome.title"),
-        (Text(words("welcome.text")),),
+        blocks,
         (
             cards.button(words, "skill", "skill.start|", "good"),
             cards.button(words, "knowledge", "knowledge.start|", "good"),
             cards.button(words, "drafts", "draft.list|"),
             cards.button(words, "help", "help.show|"),
+            *more,
         ),
     )
 

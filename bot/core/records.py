@@ -7,6 +7,7 @@ from typing import Literal
 UNDO = 50  # steps back that a draft remembers
 
 DraftState = Literal["open", "submitted", "discarded"]
+TurnState = Literal["open", "done", "stopped", "failed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Conversation:
     """A place where somebody talks with the bot. `draft` is the one whose card was shown there last.
 
     `questions` are the last that were put to the FAQ there, newest last, `questions_at` the time of the newest.
+    `model` is the one that is talked with there, "" for the one that answers by default; `turn` is the newest question to
+    it, put at `turn_at`.
     """
 
     place: str
@@ -38,6 +41,9 @@ class Conversation:
     people: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     questions_at: float = 0.0
+    model: str = ""
+    turn: str = ""
+    turn_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,34 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A question that was put to the model, and its answer.
+
+    `events` are those that it came from. `wanted` is the model that was asked for, "" for the default one; `model` and
+    `version` say which one answered, `seen` which earlier turns it was given, oldest first. `tries` counts attempts, the
+    newest of which stands here. `rival` is the other side of a comparison, `seed` what both were sampled with. One that
+    is "gone" was taken back by who said it: its texts are empty.
+    """
+
+    id: str
+    person: str
+    place: str
+    question: str
+    at: float
+    events: tuple[str, ...] = ()
+    wanted: str = ""
+    rival: str = ""
+    seed: int = 0
+    tries: int = 1
+    state: TurnState = "open"
+    answer: str = ""
+    model: str = ""
+    version: str = ""
+    seen: tuple[str, ...] = ()
+    thumb: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """A maintainer's answer that is to become an entry of the FAQ; `by` is a name, `people` who asked and who answered."""
 
@@ -176,7 +210,7 @@ class Run:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Saved = Draft | Conversation | Person | Spent | Asked | Kept | Paused | Audit
+Saved = Draft | Conversation | Person | Spent | Asked | Turn | Kept | Paused | Audit
 
 
 def merged(answers: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:

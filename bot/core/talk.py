@@ -279,7 +279,10 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A message of prose: `text`, or what the shell's stream of that name writes, token by token, about `subject`."""
+    """A message of prose: `text`, or what the shell's stream of that name writes, token by token, about `subject`.
+
+    `passing`: the text stands for what is still to come (a place in a queue, why it takes so long) and goes with it.
+    """
 
     text: str = ""
     stream: str = ""
@@ -287,6 +290,7 @@ class Answer:
     buttons: tuple[Button, ...] = ()
     place: str = ""
     private: bool = False
+    passing: bool = False
 
     def __post_init__(self) -> None:
         assert bool(self.text) != bool(self.stream), (self.text, self.stream)
@@ -326,16 +330,20 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Cancel the run, or stop the streaming message, of that id."""
+    """Cancel the run of that id, or stop the message that streams: by its key, or by what it is about."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Take away what is kept of a person, everywhere; the shell says what must stay."""
+    """Take away what is kept of a person, everywhere, or what they and the model said in one place.
+
+    The shell says what is done and what must stay.
+    """
 
     person: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,10 +352,10 @@ class Look:
 
     The subject: of "draft" a Draft as it would stand; of "file" Files, or a text typed in their place; of "passages" the
     run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
-    "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted.
+    "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; "serving" has none.
     """
 
-    what: Literal["draft", "file", "passages", "faq", "entry", "mine"]
+    what: Literal["draft", "file", "passages", "faq", "entry", "mine", "serving", "models"]
     subject: object
 
 

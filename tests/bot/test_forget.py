@@ -20,12 +20,14 @@ from bot.store import Store, Writes
 from bot.transcript import parse
 from pipeline.embedded import Server
 from pipeline.memory import Memory
+from tests.fakes.model import Model
 
 # Every word with zebra in it is alice's; bob's have walrus.
 SESSION = """
 # person olga role=operator
+# model lists small
 # set workspaces.terminal.maintainers="@dora"
-alice> what does a zebraquestion cost?
+alice> /ask what does a zebraquestion cost?
 alice> /skill
 alice> Count the zebradescription
 alice> question: zebraquestion1 answer: zebraanswer1
@@ -49,6 +51,10 @@ alice> question: zebraguest answer: zebraguestanswer
 bob> question: walrusquestion answer: walrusanswer
 alice@home> /skill
 alice> half a zebrathought
+bob> /chat a walruspoem
+bot: small says: a walruspoem (question 1) ...
+alice@home> /chat a zebrapoem
+bot: small says: a zebrapoem (question 1) ...
 """
 LEFT = "zebra"
 
@@ -88,34 +94,43 @@ def with_word(folder: Path, word: str) -> list[str]:
 
 
 async def test_after_forget_nothing_but_what_was_told_holds_a_word_of_theirs(
-    settings: Settings, server: Server, memory: Memory, log: Path, tmp_path: Path
+    settings: Settings, server: Server, memory: Memory, log: Path, tmp_path: Path, model: Model
 ) -> None:
-    player = Player(settings, server, tmp_path / "session.txt", {})
+    player = Player(settings, server, tmp_path / "session.txt", {}, model)
     await player.play([*parse(SESSION, "s"), *parse("alice> /privacy forget\nalice[press] Forget everything\n" + STAYS, "f")])
 
     assert player.differences == []
     assert {key: value for key, value in (await dump(memory)).items() if LEFT in value.lower()} == {}
     assert with_word(settings.data, LEFT) == []
     assert with_word(server.folder, LEFT) == []
-    assert "walrusdescription" in str(await dump(memory))
+    assert [word in str(await dump(memory)) for word in ("walrusdescription", "walruspoem")] == [True, True]
 
 
 STAYS = "bot: ... This stays, because it is public: labbot/stripes-<draft> (<commit>).\n"
 
 
 async def test_what_is_exported_is_everything_that_was_typed_and_nothing_of_others(
-    settings: Settings, server: Server, memory: Memory, tmp_path: Path
+    settings: Settings, server: Server, memory: Memory, tmp_path: Path, model: Model
 ) -> None:
-    player = Player(settings, server, tmp_path / "session.txt", {})
+    player = Player(settings, server, tmp_path / "session.txt", {}, model)
     await player.play(parse(SESSION + "alice> /privacy export\nbot: Everything that I keep of you ...\n", "s"))
     shown = next(message for message in reversed(player._hall.said) if message.to and "export" in str(message.body))
     text = shown.body.blocks[0].text  # type: ignore[union-attr]
-    words = ["zebradescription", "zebraanswer5", "zebra@example.org", "zebrathought", "zebraguestanswer", "zebra-lab"]
+    words = [
+        "zebradescription",
+        "zebraanswer5",
+        "zebra@example.org",
+        "zebrathought",
+        "zebraguestanswer",
+        "zebra-lab",
+        "zebrapoem",
+    ]
 
     assert player.differences == []
     assert [word for word in words if word not in text] == []
     assert set(json.loads(text)) == {
-        *("person", "known as", "drafts", "conversations", "questions", "answers kept for the FAQ", "runs")
+        *("person", "known as", "drafts", "conversations", "questions", "questions to the model"),
+        *("answers kept for the FAQ", "runs"),
     }
     assert any(path.endswith("qna.yaml") for run in json.loads(text)["runs"].values() for path in run["files"])
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Spent
+from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Spent, Turn
 from bot.core.rules import Quota, Role
 from bot.core.talk import Answer, Command, Dialog, Event, Field, Press, Said
 from bot.keys import KEYS
@@ -162,7 +162,11 @@ async def test_every_key_that_is_written_is_in_the_table_and_goes_when_it_says(s
     await store.person("terminal", "home", "alice", "Alice")
     writes = Writes()
     operators = (Paused("terminal", "faq", "why"), Audit("u1", 1.0, "p1", "pause", "faq", "why", "terminal"))
-    questions = (Asked("a1", "p1", event.place, "q", 1.0), Kept("a1", "q", "a", "dora", 1.0))
+    questions = (
+        Asked("a1", "p1", event.place, "q", 1.0),
+        Turn("t1", "p1", event.place, "q", 1.0),
+        Kept("a1", "q", "a", "dora", 1.0),
+    )
     for record in (draft, Conversation(event.place, people=("p1",)), Spent("p1", "draft", 1.0, "e1"), *operators, *questions):
         store.save(writes, record, ROLES)
     for key, body, slot in (("m1", Answer(text="x"), "s"), ("m2", dialog, "")):

@@ -15,6 +15,7 @@ from pipeline.errors import Invalid
 from pipeline.memory import Memory
 from pipeline.runs import KEYS as RUN_KEYS
 from tests.fakes.git_host import GitHost
+from tests.fakes.model import Model
 
 HARBOUR = """# The harbour
 
@@ -43,10 +44,10 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_the_bot_says_what_the_transcript_says(
-    path: Path, settings: Settings, server: Server, memory: Memory, docs: dict[str, str]
+    path: Path, settings: Settings, server: Server, memory: Memory, docs: dict[str, str], model: Model
 ) -> None:
     try:
-        player = await play_file(settings, path, server, docs)
+        player = await play_file(settings, path, server, docs, model)
     finally:
         server.up()
 
@@ -73,6 +74,17 @@ async def test_a_line_that_the_bot_does_not_say_is_a_difference_with_its_number(
     ]
 
 
+async def test_a_transcript_that_tells_a_model_what_to_say_needs_one_that_can_be_told(
+    tmp_path: Path, settings: Settings, server: Server, memory: Memory, model: Model
+) -> None:
+    path = tmp_path / "told.txt"
+    path.write_text("# model sings hello\nalice> hello\n", encoding="utf-8")
+
+    assert (await play_file(settings, path, server)).lacks == ["model"]
+    with pytest.raises(Invalid, match=r"told\.txt:1: no model sings"):
+        await play_file(settings, path, server, model=model)
+
+
 async def test_somebody_can_be_spoken_to_before_they_come(
     tmp_path: Path, settings: Settings, server: Server, memory: Memory
 ) -> None:
@@ -93,9 +105,12 @@ alice> hello
 alice@home> /draft
 bob[press] Keep it
 bob[fill] a=b | c=d
+bob[edit] hello again
+bob[unsay]
 bot: one ...
 bot@bob: two
 # clock +1h
+# model says hello || there
 """
 
     assert parse(text, "t") == [
@@ -104,9 +119,12 @@ bot@bob: two
         Does(5, "alice", "/draft", "home"),
         Does(6, "bob", "[press] Keep it"),
         Does(7, "bob", "[fill] a=b | c=d"),
-        Expects(8, "one ..."),
-        Expects(9, "two", "bob"),
-        Directs(10, "clock", "+1h"),
+        Does(8, "bob", "[edit] hello again"),
+        Does(9, "bob", "[unsay] "),
+        Expects(10, "one ..."),
+        Expects(11, "two", "bob"),
+        Directs(12, "clock", "+1h"),
+        Directs(13, "model", "says hello || there"),
     ]
 
 

@@ -22,7 +22,7 @@ from pipeline.check import SIZE_BYTES
 from pipeline.errors import Invalid, Problem, Temporary
 from pipeline.taxonomy import KNOWLEDGE, SKILLS
 
-_ACT = re.compile(r"\[(?P<verb>press|fill|file)\]\s*(?P<rest>.*)", re.S)
+_ACT = re.compile(r"\[(?P<verb>press|fill|file|edit|unsay)\]\s*(?P<rest>.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,21 @@ class Uploaded:
     path: str
 
 
-Typed = Command | Said | Pressed | Filled | Uploaded
+@dataclass(frozen=True, slots=True)
+class Reworded:
+    """What was typed last, typed anew; "" takes it back."""
+
+    text: str
+
+
+Typed = Command | Said | Pressed | Filled | Uploaded | Reworded
 
 
 def read(line: str) -> Typed:
     """Read a typed line: "/name rest", "[press] Label", "[fill] field=text | field=text", "[file] path", else text.
 
-    A file may also be sent as "/file path": that is the terminal's own, other platforms have a button for it.
+    "[edit] text" and "[unsay]" change what was typed last, as an edited or a deleted message does elsewhere. A file may
+    also be sent as "/file path": that is the terminal's own, other platforms have a button for it.
 
     In a filled value "\\n" is a new line and "\\|" a bar.
     """
@@ -59,8 +67,10 @@ def read(line: str) -> Typed:
                 return Pressed(rest)
             case "fill":
                 return Filled(_values(rest))
-            case _:
+            case "file":
                 return Uploaded(rest)
+            case _:
+                return Reworded(rest if act["verb"] == "edit" else "")
     if re.match(r"/[a-z]", line):
         name, _, text = line[1:].partition(" ")
         return Uploaded(text.strip()) if name == "file" else Command(name.strip(), text.strip())

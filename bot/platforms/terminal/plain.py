@@ -7,19 +7,21 @@ bot's are skipped.
 
 import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 
 from bot.core.cards import say_problem, shown
-from bot.core.talk import Answer, Card, Dialog, Submit
+from bot.core.talk import Answer, Card, Dialog, Said, Submit, Unsaid
 from bot.core.words import Words
-from bot.platforms.terminal.hear import Ear, Filled, Pressed, Uploaded, press, read, upload
+from bot.platforms.terminal.hear import Ear, Filled, Pressed, Reworded, Uploaded, press, read, upload
 from bot.platforms.terminal.render import answer_lines, card_lines, dialog_lines, plain
 from bot.platforms.terminal.say import Desk
 from bot.rows import Message
 from pipeline.errors import Invalid, Temporary
 
 _PERSON = re.compile(r"(?P<who>\w[\w-]*)(?P<act>\[\w+\])?>? ?(?P<rest>.*)")
-_LINE = re.compile(r"\w[\w-]*(> |\[(press|fill|file)\] )")
+_LINE = re.compile(r"\w[\w-]*(> |\[(press|fill|file|edit)\] |\[unsay\])")
 
 
 class Plain:
@@ -38,7 +40,9 @@ class Plain:
         self.place = place
         self.dialog: Dialog | None = None
         self.values: dict[str, str] = {}
+        self.said = ("", place)  # the message that was typed last, and where
         self._seen: dict[str, tuple[int, list[str]]] = {}
+        self._waits: dict[str, list[str]] = {}
         self._changed = asyncio.Event()
         self._saying = asyncio.Lock()
         desk.listeners.append(self.notice)
@@ -79,6 +83,12 @@ class Plain:
                 self.write(self.words("screen.no_dialog"))
             case Uploaded(path):
                 await self._upload(path)
+            case Said():
+                self.said = (secrets.token_hex(8), self.place)
+                await self.ear.send(replace(typed, message=self.said[0]), self.place)
+            case Reworded(text):
+                message, place = self.said
+                await self.ear.send(Said(text, message=message, edited=True) if text else Unsaid(message), place)
             case _:
                 await self.ear.send(typed, self.place)
 
@@ -152,12 +162,20 @@ class Plain:
             except Temporary:
                 return
             for message in talk:
-                lines = lines_of(message)
-                revision, before = self._seen.get(message.key, (-1, []))
-                if message.who == "" and message.revision > revision:
-                    for line in _changed(before, lines):
-                        self.write(line)
-                self._seen[message.key] = (message.revision, lines)
+                for line in self._fresh(message):
+                    self.write(line)
+
+    def _fresh(self, message: Message) -> list[str]:
+        """What of a message is not said yet. Of one that streams: why there is nothing so far, then each line that is whole."""
+        revision, before = self._seen.get(message.key, (-1, []))
+        lines = lines_of(message)
+        if message.live and isinstance(message.body, Answer):
+            if message.body.passing:
+                told, self._waits[message.key] = self._waits.get(message.key), lines
+                return [] if told == lines else lines
+            lines = plain(message.body.text).split("\n")[:-1]
+        self._seen[message.key] = (message.revision, lines)
+        return _changed(before, lines) if message.who == "" and (message.live or message.revision > revision) else []
 
 
 def lines_of(message: Message) -> list[str]:
@@ -171,8 +189,10 @@ def lines_of(message: Message) -> list[str]:
 
 
 def _changed(before: list[str], after: list[str]) -> list[str]:
+    if after[: len(before)] == before:
+        return after[len(before) :]
     known = set(before)
-    return [line for line in after if line not in known] if before else after
+    return [line for line in after if line not in known]
 
 
 def _chosen(options: tuple[tuple[str, str], ...], line: str) -> str:

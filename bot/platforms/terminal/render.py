@@ -75,7 +75,7 @@ def card_lines(card: Card) -> list[str]:
 
 def answer_lines(answer: Answer) -> list[str]:
     row = labels(answer.buttons)
-    return [*plain(answer.text).split("\n"), *([row] if row else [])]
+    return [*(plain(answer.text).split("\n") if answer.text else []), *([row] if row else [])]
 
 
 def dialog_lines(dialog: Dialog, errors: dict[str, str]) -> list[str]:

@@ -67,10 +67,8 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
         away=away,
     )
     seat = Seat(person, desk, ear, words)
-    tasks = [
-        asyncio.create_task(work)
-        for work in (app.run(), ear.run(), carry(house.runs, house.settings.bot.runs.at_once), _hear_others(house, desk))
-    ]
+    carried = carry(house.runs, house.settings.bot.runs.at_once)
+    tasks = [asyncio.create_task(work) for work in (app.run(), ear.run(), carried, house.keep(), _hear_others(house, desk))]
     await ear.send(Opened(), seat.home)
     front = asyncio.create_task(_plain(house, app, seat, notices) if plain else _screen(house, seat, notices))
     await _until_over(front, tasks, ear)
@@ -111,7 +109,7 @@ async def _plain(house: House, app: App, seat: Seat, notices: list[Callable[[str
             async with asyncio.timeout(PATIENCE_S if sys.stdin.isatty() else GRACE_S):
                 await seat.ear.idle()
                 if not sys.stdin.isatty():
-                    await _runs_ended(house, app)
+                    await _all_ended(house, app)
 
     notices.append(lambda text: write(text or seat.words("away.back")))
     plain = Plain(seat.desk, seat.ear, seat.words, write, settled, seat.home)
@@ -119,9 +117,9 @@ async def _plain(house: House, app: App, seat: Seat, notices: list[Callable[[str
     await plain.run(_lines(lambda: write(seat.words("screen.cut", limit=TTY_LINE - 1))), echo=not sys.stdin.isatty())
 
 
-async def _runs_ended(house: House, app: App) -> None:
-    """Wait until no run that this platform watches goes on, and its end is said."""
-    while await house.store.watched(PLATFORM):  # noqa: ASYNC110, the table is Redis's, not an event of this process
+async def _all_ended(house: House, app: App) -> None:
+    """Wait until no run that this platform watches and no answer goes on, and their ends are said."""
+    while app.writing or await house.store.watched(PLATFORM):  # noqa: ASYNC110, the table is Redis's, no event of this process
         await asyncio.sleep(0.05)
     await app.idle()
 
@@ -185,7 +183,7 @@ async def _known(house: House, seat: Seat, place: str) -> Known:
     conversation = await house.store.conversation(place)
     draft = await house.store.draft(conversation.draft) if conversation.draft else None
     drafts, tree = await house.store.drafts(seat.person), await house.look.tree()
-    return Known(Person(seat.person, ""), conversation, seat.words, draft, drafts, tree=tree)
+    return Known(Person(seat.person, ""), conversation, seat.words, draft, drafts, tree=tree, chat=house.chat.serving())
 
 
 async def _hear_others(house: House, desk: Desk) -> None:

@@ -201,6 +201,7 @@ class Screen(App[None]):
         if strangers:
             self.names |= dict.fromkeys(strangers, self.words("screen.somebody")) | await self.desk.store.names(strangers)
         self.stale.discard(place)
+        self.talks.keep(place, found)
         for message in found:
             self.talks.take(message)
         if place == self.place:

@@ -129,6 +129,15 @@ class Talks:
         if old is None or message.revision >= old.revision:
             talk[message.key] = message
 
+    def keep(self, place: str, found: list[Message]) -> None:
+        """Let go of messages that the store no longer has, among those that it was asked for: somebody forgot them."""
+        if not found:
+            return
+        keys, first, last = {one.key for one in found}, found[0].number, found[-1].number
+        talk = self.by_place.get(place, {})
+        for key in [one.key for one in talk.values() if first <= one.number <= last and one.key not in keys]:
+            del talk[key]
+
     def of(self, place: str, slot: str) -> tuple[Card | None, list[Message]]:
         """The card that stands above a place, the newest whose slot begins so, and its other messages in order."""
         messages = sorted(self.by_place.get(place, {}).values(), key=lambda one: one.number)
@@ -304,6 +313,8 @@ def said(message: Message, name: str) -> Text:
             return Text(shown(title), "bold").append("\n" if message.body.blocks else "").append(blocks(message.body))
         case Answer(text) if name:
             return Text(f"{name} › ", INK["quiet"]).append(shown(text), "none")
+        case Answer(text, passing=True):
+            return Text(styled(text).plain, INK["quiet"])
         case Answer(text):
             return styled(text).append("▍" if message.live else "", INK["now"])
     raise AssertionError("a dialog is no part of a conversation")

@@ -8,8 +8,8 @@ import pytest
 from bot import settings
 from bot.core.contribute import entry
 from bot.core.decide import decide
-from bot.core.known import Entry, Excerpt, Finding, Known, Reply, asks
-from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent
+from bot.core.known import Entry, Excerpt, Finding, Known, Offer, Reply, Serving, asks, tells
+from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent, Turn
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
 from bot.core.words import Words, pick
@@ -44,13 +44,17 @@ class Talk:
     entries: dict[str, Entry] = field(default_factory=dict)
     asked: dict[str, Asked] = field(default_factory=dict)
     kept: list[Kept] = field(default_factory=list)
+    turns: dict[str, Turn] = field(default_factory=dict)
+    chat: Serving = field(default_factory=Serving)
+    offers: tuple[Offer, ...] = ()
+    as_role: tuple[str, ...] = ("everyone",)
     maintainers: str = ""
     count: int = 0
 
     def __call__(self, act: Act, by: str = "p1", event: str = "") -> list[Effect]:
         """What is decided about an act; the look-ups it asks for are made as the shell makes them."""
         self.count += 1
-        heard = Event(event or f"e{self.count}", 1000.0 + self.count, by, self.conversation.place, act)
+        heard = Event(event or f"e{self.count}", 1000.0 + self.count, by, self.conversation.place, act, roles=self.as_role)
         known = self._known(heard)
         effects = decide(heard, known)
         while looks := [effect for effect in effects if isinstance(effect, Look)]:
@@ -67,11 +71,18 @@ class Talk:
         heard = Event(f"e{self.count + 1}", 1000.0 + self.count + 1, by, self.conversation.place, act)
         return decide(heard, self._known(heard))
 
+    def answered(self, text: str) -> Turn:
+        """The model has answered the newest question."""
+        name = self.conversation.turn
+        self.turns[name] = replace(self.turns[name], state="done", answer=text)
+        return self.turns[name]
+
     def _known(self, heard: Event) -> Known:
         person = self.person if heard.person == self.person.id else Person(heard.person, self.names[heard.person])
         known = Known(
             person, self.conversation, self.words, self.draft, run=self.run, names=self.names, used=self.used, roles=self.roles
         )
+        known = replace(known, turn=self.turns.get(tells(heard)), chat=self.chat)
         about = self.asked.get(asks(heard))
         return replace(known, asked=about, maintainers=self.maintainers, maintainer_people=("p2",) if self.maintainers else ())
 
@@ -83,6 +94,8 @@ class Talk:
             return tuple(one for one in self.excerpts if look.subject[1] in ("", f"#{one.id}") or look.subject[1] in one.text)
         if look.what == "faq":
             return self.replies.get(look.subject[0], Reply(False, False, 0.0, (), 1, "d1"))
+        if look.what in ("serving", "models"):
+            return self.chat if look.what == "serving" else self.offers
         if look.what == "entry":
             return self.entries.get(look.subject)
         assert isinstance(look.subject, Draft)
@@ -98,6 +111,8 @@ class Talk:
                 self.draft = effect.what
             case Asked(name):
                 self.asked[name] = effect.what
+            case Turn(name):
+                self.turns[name] = effect.what
             case Kept():
                 self.kept.append(effect.what)
             case Person():

@@ -53,9 +53,9 @@ def refusal(effects: list[Effect]) -> str:
 def due(name: str, role: str, switch: str, talk: Talk) -> str:
     """What the table of roles and switches says."""
     spec = COMMANDS[name]
-    if name != "privacy" and switch == "blocked":
+    if name not in ("privacy", "forget") and switch == "blocked":
         return REFUSED["blocked"]
-    if name != "privacy" and switch == "closed" and role != "operator":
+    if name not in ("privacy", "forget") and switch == "closed" and role != "operator":
         return REFUSED["closed"]
     if spec.operator and role != "operator":
         return REFUSED["role"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.talk import Answer, Button, Card, Choice, Command, Event, Said
 from bot.pack import enclosed
-from bot.platforms.terminal.hear import Ear, Filled, Journal, Pressed, Uploaded, act_of, read, token_of, upload
+from bot.platforms.terminal.hear import Ear, Filled, Journal, Pressed, Reworded, Uploaded, act_of, read, token_of, upload
 from bot.platforms.terminal.plain import typed_lines
 from bot.rows import Message
 from pipeline.check import SIZE_BYTES
@@ -31,6 +31,8 @@ from pipeline.errors import Invalid, Temporary
         ("[fill] name=A B | mail=a@b.c", Filled({"name": "A B", "mail": "a@b.c"})),
         (r"[fill] answer=one\ntwo \| three=3", Filled({"answer": "one\ntwo | three=3"})),
         ("[fill]", Filled({})),
+        ("[edit] hello again", Reworded("hello again")),
+        ("[unsay]", Reworded("")),
         ("[other] thing", Said("[other] thing")),
     ],
 )

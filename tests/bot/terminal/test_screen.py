@@ -184,6 +184,28 @@ async def test_a_long_card_takes_half_of_the_screen_and_keeps_its_buttons_in_sig
         assert "Preview" in drawn(app) and "line 0" in drawn(app)
 
 
+async def test_what_somebody_had_forgotten_is_no_longer_on_the_screen(seat: Seat) -> None:
+    first = seat.table.show(Answer("Hello"))
+    zebra = seat.table.show(Answer("A zebra"))
+    app = seat.screen()
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: said(app) == ["Hello", "A zebra"])
+        del seat.table.messages[zebra.key]
+        seat.table.tell(Message("m9", HOME, 9, 0.0, "", Answer("It is erased.")))
+        await until(pilot, lambda: said(app) == ["Hello", "It is erased."])
+
+    assert first.key in seat.table.messages
+
+
+async def test_what_a_stream_waits_for_is_said_until_it_comes(seat: Seat) -> None:
+    app = seat.screen()
+    async with app.run_test() as pilot:
+        stream = seat.table.show(Answer("3rd in line", passing=True), live=True)
+        await until(pilot, lambda: said(app) == ["3rd in line"])
+        seat.table.tell(replace(stream, body=Answer("Paws")))
+        await until(pilot, lambda: said(app) == ["Paws▍"])
+
+
 async def test_streamed_text_grows_in_the_same_widget(seat: Seat) -> None:
     app = seat.screen()
     async with app.run_test() as pilot:

@@ -1,0 +1,85 @@
+"""A model whose answers a transcript tells, behind the OpenAI protocol on the loopback interface.
+
+What it says where nothing was told: "small says: QUESTION (question 2)", the model's name and how many questions it was
+given in all. A word of the text is a token; in what is told, "||" is where it stops until it is told to go on.
+"""
+
+import asyncio
+
+from tests.fakes.openai_server import CUT, Asked, Server, Step, answer, chunk, finished, queued, streamed
+
+GATE = "||"
+
+
+class Model(Server):
+    """`tell` takes what stands behind "# model" in a transcript; `bot/transcript.py` lists it."""
+
+    def __init__(self, context: int = 4096) -> None:
+        super().__init__()
+        self.context = context
+        self.names: dict[str, str] = {"small": ""}  # with the model that it adapts
+        self.ahead = 0
+        self._next: list[tuple[str, bool]] = []  # what it says, and whether it breaks off then
+        self._gates: list[asyncio.Event] = []
+        self._places: list[tuple[int, asyncio.Event]] = []
+
+    def tell(self, what: str) -> None:
+        verb, _, rest = what.partition(" ")
+        match verb:
+            case "says" | "breaks":
+                self._next.append((rest.removeprefix("off ").replace("\\n", "\n"), verb == "breaks"))
+            case "goes":
+                self._open(self._gates)
+            case "busy":
+                self.ahead = int(rest)
+                self._open([gate for place, gate in self._places if place > self.ahead])
+            case "lists":
+                pairs = (one.strip().partition(" of ") for one in rest.split(","))
+                self.names = {name: parent for name, _, parent in pairs}
+            case _:
+                raise ValueError(f"no model {verb}")
+
+    def _open(self, gates: list[asyncio.Event]) -> None:
+        for gate in gates:
+            gate.set()
+
+    def answer(self, asked: Asked) -> tuple[Step, ...]:
+        self.asked.append(asked)
+        match asked.path:
+            case "/v1/models":
+                listed = [
+                    {"id": name, "parent": parent, "max_model_len": self.context, "owned_by": "tests"}
+                    for name, parent in self.names.items()
+                ]
+                return (answer(200, {"object": "list", "data": listed}),)
+            case "/tokenize":
+                words = sum(len(one["content"].split()) + 1 for one in asked.body["messages"])
+                return (answer(200, {"count": words, "max_model_len": self.context, "tokens": []}),)
+            case "/v1/chat/completions" if asked.body["model"] not in self.names:
+                said = f"The model `{asked.body['model']}` does not exist."
+                return (answer(404, {"error": {"message": said, "code": "model_not_found"}}),)
+            case "/v1/chat/completions":
+                return streamed(*self._queue(), *self._text(asked))
+            case _:
+                return (answer(404, {"detail": "Not Found"}),)
+
+    def _queue(self) -> list[Step]:
+        steps: list[Step] = []
+        for place in range(self.ahead, 0, -1):
+            gate = asyncio.Event()
+            self._places.append((place, gate))
+            steps += [queued(place), gate]
+        return steps
+
+    def _text(self, asked: Asked) -> list[Step]:
+        asks = [one["content"] for one in asked.body["messages"] if one["role"] == "user"]
+        text, breaks = f"{asked.body['model']} says: {asks[-1]} (question {len(asks)})", False
+        if self._next:
+            text, breaks = self._next.pop(0)
+        steps: list[Step] = []
+        for index, part in enumerate(text.split(GATE)):
+            if index:
+                self._gates.append(asyncio.Event())
+                steps.append(self._gates[-1])
+            steps += [chunk(f"{'' if at + index == 0 else ' '}{word}") for at, word in enumerate(part.strip(" ").split(" "))]
+        return [*steps, CUT] if breaks else [*steps, finished()]
