@@ -219,7 +219,7 @@ def _subject(draw: Draw) -> tuple[str, int | None]:
     noun = draw.fresh(lambda: draw.one(NOUNS))
     if not draw.held and draw.chance(0.1):
         return draw.one([draw.one(THINGS), f"{noun} {draw.one(THINGS)}"]), sayings.MANY
-    if not draw.held and draw.chance(0.15):
+    if not draw.held and draw.chance(0.22):
         unknown = draw.fresh(draw.made_up)
         return an(draw.one([f"{draw.one(ABOUT)} {unknown}", unknown.capitalize(), f"my {noun} {draw.one(NAMES)}"])), None
     syllables = 1 + (noun not in sayings.ONE) + (noun in sayings.THREE)

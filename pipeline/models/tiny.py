@@ -16,25 +16,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipeline.errors import Failed
+from pipeline.errors import Failed, Invalid, Problem
 from pipeline.files import digest as digest_of
 from pipeline.files import file_digest, write
 from pipeline.models.dialogues import CLOSED, FAMILIES
 
 NAME, LICENCE = "tiny", "Apache-2.0"
-CODE = (
-    "dialogues.py",
-    "muon.py",
-    "pretrain.py",
-    "sayings.py",
-    "tiny.py",
-    "weights.py",
-)  # what a model of the same recipe comes from
+CODE = "dialogues.py muon.py pretrain.py sayings.py tiny.py weights.py".split()  # what a model of the same recipe comes from
+NEEDED = "gguf safetensors tokenizers torch transformers".split()  # of the extra `train`
 WHAT = "A practice model of {weights:,} weights, made on this machine from dialogues that a program wrote."
 NOTE = "For practice and tests. It knows nothing of the world, reads a few hundred English words, and is often wrong."
 LIMITS = (
@@ -123,18 +118,23 @@ def make(recipe: Recipe, folder: Path, progress: Progress = silent, *, threads: 
 
     `progress` hears the fraction and what is being done (`act`: wait, words, train, ask, write), in training every second.
     Does nothing where this recipe's model is whole already; waits where somebody else is making it. Ended by SIGTERM or
-    Ctrl-C it leaves what was there before. Raises Failed with the figures if the model does not copy well enough.
+    Ctrl-C it leaves what was there before, and so it does where it raises: Invalid where packages are missing, Failed with
+    the figures if the model does not copy well enough, or with the reason if the disk is full.
     """
     folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, progress):
-        _mend(folder)
-        if (found := _here(folder)) and found.digest == digest(recipe):
-            return found
-        with _tidy(folder) as part:
-            card = _cook(recipe, part, progress, threads)
-            _swap(part, folder)
-        return card
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, progress):
+            _mend(folder)
+            if (found := _here(folder)) and found.digest == digest(recipe):
+                return found
+            _look_for_packages()
+            with _tidy(folder) as part:
+                card = _cook(recipe, part, progress, threads)
+                _swap(part, folder)
+            return card
+    except OSError as error:
+        raise Failed(f"the tiny model could not be written to {folder.parent.name}: {error.strerror or error}") from error
 
 
 def read(folder: Path) -> Card | None:
@@ -145,6 +145,12 @@ def read(folder: Path) -> Card | None:
         return replace(card, limits=tuple(card.limits))
     except (OSError, ValueError, TypeError, KeyError):  # another model's card, or a damaged one, is none of ours
         return None
+
+
+def _look_for_packages() -> None:
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        fix = "Install them: `make model`, or .venv/bin/python -m pip install -c constraints.txt -e '.[train]'"
+        raise Invalid(Problem("tiny.extra", f"the tiny model needs {', '.join(missing)}.", "extra train", fix))
 
 
 def _cook(recipe: Recipe, part: Path, progress: Progress, threads: int) -> Card:

@@ -1,5 +1,6 @@
 """The tiny model's folder: made once, whole or not at all, and honest about itself. What lies in it: test_weights.py."""
 
+import errno
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Failed
+from pipeline.errors import Failed, Invalid
 from pipeline.files import file_digest
 from pipeline.models import catalog, tiny
 from pipeline.models.tiny import FULL, SMALL, Recipe, digest, make, read
@@ -191,6 +192,28 @@ def test_a_model_that_does_not_copy_is_refused_with_figures_and_a_way_on(here):
         make(replace(OTHER, copying=0.9), here)
 
     assert content(here) == before
+
+
+def test_what_is_missing_is_named_with_the_way_to_get_it(here, monkeypatch):
+    monkeypatch.setattr(tiny, "NEEDED", ["gguf", "no_such_package"])
+
+    assert make(MINI, here) == read(here)
+    with pytest.raises(Invalid, match=r"the tiny model needs no_such_package\. Install them: .*\[train\]"):
+        make(OTHER, here)
+
+
+def test_a_full_disk_is_a_sentence_and_the_model_before_stays(here, monkeypatch):
+    before = content(here)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(Failed, match="No space left on device"):
+        make(OTHER, here)
+
+    assert content(here) == before
+    assert beside(here) == set()
 
 
 def test_a_second_make_waits_for_the_first(here):

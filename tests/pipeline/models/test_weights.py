@@ -57,7 +57,7 @@ def prompt(folder, messages):
 
 def logits_here(folder, tokens, *, as_served=False):
     """llama.cpp's, of every token. As served it rounds keys, values and what attention sums up to 16 bits, which says nothing
-    of the file: on the full model that alone moves a logit by up to 0.013."""
+    of the file: on the full model that alone moves a logit by up to 0.025."""
     import llama_cpp as lib
 
     params = lib.llama_context_default_params()
