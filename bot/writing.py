@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from bot.core.talk import Answer
@@ -13,6 +13,8 @@ from pipeline.errors import Temporary
 
 log = logging.getLogger("labbot")
 
+BETWEEN_S = 0.05  # from one edit to the next: more than twenty a second nobody reads, and drawing them slows the model down
+
 
 class Writing:
     """One message while a stream writes it. `newest` is the message as it stands, `how` how it ended."""
@@ -21,8 +23,7 @@ class Writing:
         assert isinstance(message.body, Answer)
         self.message, self.newest, self.name = message, message.body, message.body.stream
         self.how: How = "done"
-        self._over = False
-        self._news = asyncio.Event()
+        self._over, self._news = asyncio.Event(), asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
     def called(self, what: str) -> bool:
@@ -32,7 +33,7 @@ class Writing:
 
     def stop(self) -> None:
         """End it; what there is of it stays."""
-        if not self._over:
+        if not self._over.is_set():
             self.how = "stopped"
             if self._reading:
                 self._reading.cancel()
@@ -60,16 +61,19 @@ class Writing:
             kept = "" if self.newest.passing else self.newest.text
             self.newest = replace(self.newest, text=f"{kept}\n\n{sorry()}".strip(), passing=False)
         finally:
-            self._over = True
+            self._over.set()
             self._news.set()
 
     async def _show(self, edit: Callable[[Message], Awaitable[None]]) -> None:
-        while not self._over:
+        while not self._over.is_set():
             await self._news.wait()
             self._news.clear()
-            if self._over:
+            if self._over.is_set():
                 return  # the end is shown by who saves it
             try:
                 await edit(replace(self.message, body=replace(self.newest, stream="")))
             except Temporary as error:  # the platform or the memory is away: the next edit shows more, the last is insisted on
                 log.info("message %s: %s", self.message.key, error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BETWEEN_S):
+                    await self._over.wait()
