@@ -50,6 +50,8 @@ bench: .venv/dev
 	$(PY) -m tests.bench.faq
 	$(PY) -m tests.bench.screen --short
 	$(PY) -m tests.bench.terminal
+	$(PY) -m tests.bench.engine
+	$(PY) -m tests.bench.chat
 
 clean:
 	rm -rf .venv .cache *.egg-info
