@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import os
+import select
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -142,6 +143,8 @@ async def _lines(cut: Callable[[], None]) -> AsyncIterator[str]:
         while True:
             await ready.wait()
             ready.clear()
+            if not select.select([handle], [], [], 0)[0]:
+                continue  # it was set once more for a line that is read already; to read now would stop everything
             raw = os.read(handle, 2 * TTY_LINE)  # a terminal gives one whole line at a time
             if not raw:
                 return

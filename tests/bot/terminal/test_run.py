@@ -1,5 +1,6 @@
 """The real program as a person starts it: a process, a pipe, a data folder, a Redis of its own."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from bot.platforms.terminal import run as terminal
 from tests.conftest import HOME, git
 from tests.pipeline import oracle
 
@@ -263,3 +266,31 @@ def test_nothing_typed_is_in_the_log(data: Path) -> None:
     )
 
     assert "zanzibar" not in (data / "log" / "labbot.log").read_text()
+
+
+async def test_everything_goes_on_while_a_terminal_waits_for_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that is told twice of one line would wait for the next one with the whole loop."""
+    ours, theirs = os.openpty()
+    went_on, seen = threading.Event(), list[bool]()
+
+    def type_another() -> None:
+        seen.append(went_on.wait(5.0))  # or it hangs
+        os.write(ours, b"two\n")
+
+    with os.fdopen(theirs, encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        lines = terminal._lines(lambda: None)
+        os.write(ours, b"one\n")
+        assert await anext(lines) == "one"
+        typing = threading.Thread(target=type_another)
+        typing.start()
+        following = asyncio.ensure_future(anext(lines))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        went_on.set()
+        assert await following == "two"
+        typing.join()
+        await lines.aclose()
+    os.close(ours)
+
+    assert seen == [True]
