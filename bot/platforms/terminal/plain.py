@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from bot.core.cards import say_problem, shown
-from bot.core.talk import Answer, Card, Dialog, Said, Submit, Unsaid
+from bot.core.talk import Answer, Bar, Card, Dialog, Said, Submit, Unsaid
 from bot.core.words import Words
 from bot.platforms.terminal.hear import Ear, Filled, Pressed, Reworded, Uploaded, press, read, upload
 from bot.platforms.terminal.render import answer_lines, card_lines, dialog_lines, plain
@@ -174,8 +174,18 @@ class Plain:
                 told, self._waits[message.key] = self._waits.get(message.key), lines
                 return [] if told == lines else lines
             lines = plain(message.body.text).split("\n")[:-1]
+        if _is_counting(message) and _uncounted(before) == _uncounted(lines):
+            return []  # only its numbers have moved on: the next mark of its bar is told
         self._seen[message.key] = (message.revision, lines)
         return _changed(before, lines) if message.who == "" and (message.live or message.revision > revision) else []
+
+
+def _is_counting(message: Message) -> bool:
+    return isinstance(message.body, Card) and any(isinstance(block, Bar) for block in message.body.blocks)
+
+
+def _uncounted(lines: list[str]) -> list[str]:
+    return [re.sub(r"\d+", "", line) for line in lines]
 
 
 def lines_of(message: Message) -> list[str]:
