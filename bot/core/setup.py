@@ -83,7 +83,7 @@ def show(event: Event, known: Known, text: str) -> list[Effect]:
             break
         if one.runs != "no" and not one.chosen:
             buttons.append(Button(cards.clip(one.title, LABEL), f"setup.start|{one.name}"))
-    return [Show(Card(words("setup.title"), tuple(map(Text, texts)), tuple(buttons)), slot="setup", private=True)]
+    return [Show(Card(words("setup.title"), tuple(map(Text, texts)), tuple(buttons)), private=True)]
 
 
 def _told(one: Offer, words: Words) -> str:
