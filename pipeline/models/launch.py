@@ -160,7 +160,7 @@ def _own(wanted: Wanted, found: Found, why: tuple[str, ...]) -> Plan:
     argv += ["--threads", str(wanted.threads), "--gpu-layers", str(wanted.gpu_layers), "--wait", wanted.wait]
     argv += [word for folder in wanted.adapters for word in ("--adapters", str(folder))]
     argv += ["--with-parent"] if wanted.with_parent else []
-    return Plan("own", tuple(argv), why, {"OMP_WAIT_POLICY": wanted.wait})
+    return Plan("own", tuple(argv), why, {"OMP_WAIT_POLICY": "passive"} if wanted.wait == "passive" else {})
 
 
 def served(word: str, models: Path) -> Served:

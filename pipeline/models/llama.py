@@ -191,6 +191,7 @@ class Context:
 
     def step(self) -> bool:
         """Compute the batch; False where there were too few cells and nothing was computed. Raises Failed where it broke."""
+        _said.clear()
         status = lib.llama_decode(self.pointer, self.batch.raw)
         if status in (0, 1):
             return bool(status == 0)

@@ -99,7 +99,8 @@ def _end_with_parent() -> None:
 
 
 def _own(wanted: Wanted, held: socket.socket, key: str, say: Say) -> int:
-    os.environ["OMP_WAIT_POLICY"] = wanted.wait  # read once, when llama.cpp's OpenMP is loaded: by the next line
+    if wanted.wait == "passive":  # else as OpenMP does by itself: spin for a while; its own "active" would spin for ever
+        os.environ["OMP_WAIT_POLICY"] = "passive"  # read once, when llama.cpp's OpenMP is loaded: by the next line
     from pipeline.models import engine
     from pipeline.models.serve import Service
 

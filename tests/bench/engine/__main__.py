@@ -90,7 +90,9 @@ def texts(count: int, chance: random.Random) -> list[str]:
 
 def own(given: dict[str, Any], wait: str = "passive") -> Figures:
     """Measure the engine in a process as `labpipe serve` makes one, with its --wait."""
-    return child([sys.executable, "-m", "tests.bench.engine.ours"], given, {"OMP_WAIT_POLICY": wait})
+    return child(
+        [sys.executable, "-m", "tests.bench.engine.ours"], given, {"OMP_WAIT_POLICY": wait} if wait == "passive" else {}
+    )
 
 
 def rate(python: str, peer: str, given: dict[str, Any]) -> float:

@@ -234,6 +234,13 @@ def test_an_answer_by_schema_that_is_too_long_says_so(engines: Engines) -> None:
     assert (stream.reason, stream.usage.completion) == ("length", 5)
 
 
+def test_what_a_schema_forces_is_cut_where_the_tokens_end(engines: Engines) -> None:
+    engine = engines()
+    stream = engine.submit(Request(engine.tokenize("x"), 3, schema={"enum": ["skill", "knowledge"]}))
+    read(stream)
+    assert (stream.reason, stream.usage.completion) == ("length", 3)
+
+
 def test_a_schema_that_cannot_be_followed_is_refused(engines: Engines) -> None:
     with pytest.raises(Invalid, match="schema"):
         engines().submit(Request((1, 2), 5, schema={"type": "no such type"}))

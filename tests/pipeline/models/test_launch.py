@@ -96,7 +96,7 @@ def test_our_engine_is_told_every_setting_so_that_the_line_can_be_typed() -> Non
     more = "--gpu-layers 5 --wait active --adapters /data/models --adapters /data/runs --with-parent"
 
     assert made.argv == (sys.executable, *words.split(), *more.split())
-    assert made.environment == {"OMP_WAIT_POLICY": "active"}
+    assert made.environment == {}
 
 
 def test_a_plan_prints_as_a_line_for_a_shell_and_its_reasons() -> None:
