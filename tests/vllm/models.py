@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-CONTEXT = 1024
+CONTEXT = 8192  # an answer that nobody stops goes on for many seconds, also on a quick machine
 TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}</s>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
