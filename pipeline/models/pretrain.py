@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -26,10 +26,8 @@ from pipeline.files import write
 from pipeline.models import dialogues
 from pipeline.models.dialogues import Dialogue, Role
 from pipeline.models.muon import Muon
+from pipeline.models.pretraining import Recipe
 from pipeline.models.sayings import WORDS
-
-if TYPE_CHECKING:  # tiny.py is what imports this, when it needs torch
-    from pipeline.models.tiny import Recipe
 
 PAD, END = "<|pad|>", "<|end|>"
 SPECIAL = (PAD, END, "<|system|>", "<|user|>", "<|assistant|>")  # the first tokens of the vocabulary, in this order
@@ -130,7 +128,7 @@ class Vectors:
         self.own.copy_(self.table())
 
 
-def network(recipe: "Recipe", words: Tokenizer) -> Network:
+def network(recipe: Recipe, words: Tokenizer) -> Network:
     """A Llama with chance for weights (torch's generator)."""
     config = LlamaConfig(
         vocab_size=words.get_vocab_size(),
@@ -163,7 +161,7 @@ def batches(lengths: Sequence[int], room: int, random: Random) -> list[list[int]
     return made
 
 
-def learn(network: Network, words: Tokenizer, heard: Sequence[Encoded], recipe: "Recipe", tell: Tell) -> None:
+def learn(network: Network, words: Tokenizer, heard: Sequence[Encoded], recipe: Recipe, tell: Tell) -> None:
     """Train on each dialogue once. Raises Failed if the loss is not a number any more.
 
     Muon moves the matrices inside, AdamW the vectors and norms. Both rates rise for some steps, then fall to nothing.

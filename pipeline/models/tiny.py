@@ -25,10 +25,14 @@ from typing import Any, NoReturn
 from pipeline.errors import Failed, Invalid, Problem
 from pipeline.files import digest as digest_of
 from pipeline.files import file_digest, write
-from pipeline.models.dialogues import CLOSED, FAMILIES
+from pipeline.models.dialogues import CLOSED
+from pipeline.models.pretraining import FULL, SMALL, Recipe
+
+__all__ = ["FULL", "SMALL", "Card", "Recipe", "digest", "make", "read", "silent"]
 
 NAME, LICENCE = "tiny", "Apache-2.0"
-CODE = "dialogues.py muon.py pretrain.py sayings.py tiny.py weights.py".split()  # what a model of the same recipe comes from
+# What a model of the same recipe comes from.
+CODE = "dialogues.py muon.py pretrain.py pretraining.py sayings.py tiny.py weights.py".split()
 NEEDED = "gguf safetensors tokenizers torch transformers".split()  # of the extra `train`
 WHAT = "A practice model of {weights:,} weights, made on this machine from dialogues that a program wrote."
 NOTE = "For practice and tests. It knows nothing of the world, reads a few hundred English words, and is often wrong."
@@ -44,43 +48,6 @@ TOLD_EVERY_S = 1.0
 LOOK_S = 0.2  # how often it is looked whether another make of the same folder is over
 
 Progress = Callable[[float, Mapping[str, str]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that decides what comes out, but the code. Rates are those of the optimisers at their highest."""
-
-    seed: int = 0
-    width: int = 192
-    layers: int = 4
-    heads: int = 6
-    inner: int = 512  # width of the feed-forward layers
-    vocabulary: int = 2560
-    context: int = 8192
-    families: tuple[str, ...] = tuple(FAMILIES)
-    dialogues: int = 25_000
-    batch_tokens: int = 800  # of a step, padding included
-    warm_up: int = 50  # steps
-    muon_rate: float = 0.01
-    adam_rate: float = 2e-3
-    asked: int = 100  # questions of each family that measure it
-    copying: float = 0.9  # the least share of unseen sentences that it must repeat exactly: no skill can be trained onto less
-
-
-FULL = Recipe()
-SMALL = Recipe(  # for tests: made in seconds; it says its small talk by heart and copies nothing
-    width=64,
-    layers=2,
-    heads=2,
-    inner=128,
-    families=("talk", "self", "fact", "haiku", "unable"),
-    dialogues=4_500,
-    batch_tokens=512,
-    muon_rate=0.02,
-    adam_rate=5e-3,
-    asked=4,
-    copying=0.0,
-)
 
 
 @dataclass(frozen=True, slots=True)
