@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import Temporary
-from pipeline.runs import ENDED, Runs, insist, taken
+from pipeline.files import taken
+from pipeline.runs import ENDED, Runs, insist
 
 log = logging.getLogger("labpipe")
 

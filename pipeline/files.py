@@ -1,9 +1,11 @@
 """Digests, and files that are there whole or not at all."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from pipeline.errors import Failed
 
@@ -15,6 +17,15 @@ def digest(content: bytes) -> str:
 def file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def taken(lock: IO[str], *, shared: bool = False) -> bool:
+    """Take the lock on an open file for this process and its children, if nobody has it; `shared`: beside others like it."""
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write(path: Path, content: bytes | str) -> None:

@@ -12,7 +12,6 @@ was cancelled. Runs that wait stand in a lane; whoever carries them (`carrier.py
 
 import asyncio
 import dataclasses
-import fcntl
 import json
 import shutil
 import time
@@ -20,11 +19,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from pipeline import qna
 from pipeline.errors import Failed, Temporary
-from pipeline.files import write
+from pipeline.files import taken, write
 from pipeline.memory import Memory
 from pipeline.taxonomy import Entry, root_of
 
@@ -262,11 +261,3 @@ async def insist(attempt: Callable[[], Awaitable[T]]) -> T:
             return await attempt()
         except Temporary:
             await asyncio.sleep(LOOK_S)
-
-
-def taken(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

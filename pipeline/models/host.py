@@ -10,7 +10,6 @@ LABBOT_SERVE has further words for `labpipe serve`, such as "--slots 64 --vllm-p
 """
 
 import asyncio
-import fcntl
 import json
 import logging
 import os
@@ -28,7 +27,7 @@ from typing import IO, Literal, cast, get_args
 
 from pipeline.config import ModelRole, RolesConfig
 from pipeline.errors import Failed
-from pipeline.files import write
+from pipeline.files import taken, write
 from pipeline.models import catalog, child
 from pipeline.models.client import Client
 from pipeline.models.endpoint import Endpoint
@@ -115,7 +114,7 @@ class Models:
             if catalog.chosen(self.folder):
                 try:
                     with (self.folder / "serve.lock").open("a") as lock:
-                        if _taken(lock):
+                        if taken(lock):
                             await self._keep(lock)
                 except OSError as error:
                     log.error("no model server: %s", error)
@@ -149,7 +148,7 @@ class Models:
             if found.pid:
                 os.kill(found.pid, 0)
             with (self.folder / "serve.lock").open() as lock:
-                return None if _taken(lock, shared=True) else found
+                return None if taken(lock, shared=True) else found
         except (OSError, ValueError, TypeError):
             return None
 
@@ -283,12 +282,3 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
 
 def _is_ready(served: Served, chosen: str) -> bool:
     return served.state == "ready" and served.model == chosen
-
-
-def _taken(lock: IO[str], *, shared: bool = False) -> bool:
-    """Take a lock, if nobody has it."""
-    try:
-        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

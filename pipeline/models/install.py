@@ -5,7 +5,6 @@ pip takes a prebuilt wheel where the index has one; llama-cpp-python has none on
 waits for would keep the machine busy.
 """
 
-import fcntl
 import importlib
 import os
 import queue
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
+from pipeline.files import taken
 from pipeline.models.catalog import amount
 from pipeline.models.download import lasting
 from pipeline.models.machine import free_disk
@@ -146,18 +146,10 @@ def _alone(home: Path, report: Report) -> Iterator[None]:
     inside = home / ".venv"
     with ((inside if inside.is_dir() else home) / ".labbot.lock").open("a") as lock:
         began = time.monotonic()
-        while not _taken(lock):
+        while not taken(lock):
             report(0.0, {"act": "wait", "package": "", "spent": lasting(time.monotonic() - began)})
             time.sleep(LOOK_S)
         yield
-
-
-def _taken(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _make_sure_of_room(extras: Sequence[str]) -> None:
