@@ -3,19 +3,17 @@
 import argparse
 import asyncio
 import json
-import logging
-import logging.handlers
 import os
 import sys
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot import settings as settings_module
 from bot.settings import Settings
+from pipeline import logs, secret
 from pipeline.errors import Invalid, LabError
 
 if TYPE_CHECKING:
@@ -157,7 +155,7 @@ def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
     for remark in remarks(settings.data, os.uname().release):
         print(remark, file=sys.stderr)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _log_to(settings.data / "log")
+    logs.set_up(settings.data / "log", "labbot", settings.environment)
 
     async def serve(url: str) -> int:
         async with built(settings, url, time.time) as house:
@@ -171,6 +169,7 @@ def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
 def redis_of(settings: Settings) -> Iterator[str]:
     """The URL of the Redis to use: the operator's, with a word on what it would lose, or labbot's own."""
     from pipeline import embedded
+    from pipeline.checkup import LOSSES
 
     if not settings.redis_url:
         with embedded.lent(settings.data / "redis") as url:
@@ -178,16 +177,8 @@ def redis_of(settings: Settings) -> Iterator[str]:
         return
     kept = embedded.durability_at(settings.redis_url)
     if sentence := LOSSES.get(kept):
-        print(f"{settings_module.masked(settings.redis_url)}: {sentence}", file=sys.stderr)
+        print(f"{secret.masked(settings.redis_url)}: {sentence}", file=sys.stderr)
     yield settings.redis_url
-
-
-LOSSES = {
-    "second": "a power cut would lose up to a second of what people typed (appendfsync everysec).",
-    "snapshot": "a power cut would lose everything since its last snapshot (appendonly no).",
-    "all": "a power cut or a restart would lose everything (neither appendonly nor save).",
-    "unknown": "it does not tell how durable it is (CONFIG is refused); a power cut may lose what people typed.",
-}
 
 
 def remarks(data: Path, kernel: str) -> list[str]:
@@ -195,31 +186,6 @@ def remarks(data: Path, kernel: str) -> list[str]:
     if data.parts[:2] == ("/", "mnt") and "microsoft" in kernel.lower():
         return [f"{data} is a Windows drive: Redis is slow and unsafe there. Set LABBOT_DATA to a folder of your home."]
     return []
-
-
-class Wordless(logging.Formatter):
-    """Tracebacks by kind and place: what an exception says may quote what a person typed."""
-
-    def formatException(self, ei: Any) -> str:
-        _, error, frames = ei
-        lines = traceback.format_tb(frames)
-        while error is not None:
-            lines.append(type(error).__name__)
-            error = error.__cause__ or error.__context__
-            if error is not None:
-                lines += ["after:", *traceback.format_tb(error.__traceback__)]
-        return "\n".join(line.rstrip() for line in lines)
-
-
-def _log_to(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    logging.raiseExceptions = False  # a disk without room for the log must not write over the conversation
-    handler = logging.handlers.RotatingFileHandler(folder / "labbot.log", maxBytes=5_000_000, backupCount=3, encoding="utf-8")
-    handler.setFormatter(Wordless("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
-    for library in ("httpx", "httpx2"):
-        logging.getLogger(library).setLevel(logging.WARNING)  # a line for every request to a model is too much
 
 
 if __name__ == "__main__":

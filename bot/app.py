@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bot import forget as forgetting
+from bot import shares
 from bot.core.chatting import subject
 from bot.core.decide import decide
 from bot.core.gate import ACTS
@@ -44,7 +45,7 @@ from bot.store import Store, Writes
 from bot.voice import Maintainers, Policy, Stream, Voice, everything_open
 from bot.writing import Writing
 from pipeline.errors import Failed, Invalid, Temporary
-from pipeline.runs import ENDED, Runs
+from pipeline.runs import ENDED, Runs, paced
 
 log = logging.getLogger("labbot")
 
@@ -73,15 +74,18 @@ class App:
         policy: Policy = everything_open,
         serving: Callable[[], Serving] = Serving,
         core: Decide = decide,
+        room: Callable[[str], tuple[int, int]] = lambda workspace: (0, 0),
+        pace_s: float = 0.0,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.streams = streams or {}
         self.maintainers, self.policy = maintainers or Maintainers(), policy
-        self.serving, self.core = serving, core
+        self.serving, self.core, self.room, self.pace_s = serving, core, room, pace_s
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.writing: dict[str, Writing] = {}  # streams that go on, by their message
+        self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._busy = 0
@@ -106,7 +110,7 @@ class App:
     async def _sweep(self) -> None:
         """Take away, again and again, what is older than it may be."""
         while True:
-            await self._insist(lambda: forgetting.sweep(self.store, self.runs.clock()))
+            await self._insist(lambda: forgetting.tidy(self.store, self.runs))
             await asyncio.sleep(SWEEP_S)
 
     async def idle(self) -> None:
@@ -117,8 +121,13 @@ class App:
 
     async def hear(self, event: Event) -> bool:
         """Write an event down and see to it; False if it was heard before. Raises Temporary while Redis is away."""
-        fresh = await self.store.hear(event)
-        if fresh:
+        try:
+            fresh = await self.store.hear(event)
+        except Temporary:
+            self._unsure.add(event.id)  # it may be written down, and only the answer was lost
+            raise
+        if fresh or event.id in self._unsure:
+            self._unsure.discard(event.id)
             self._spawn(self._handle(event))
         return fresh
 
@@ -190,7 +199,7 @@ class App:
             words=self._words(event),
             draft=read.draft,
             drafts=read.drafts,
-            run=Run(run.id, run.state, run.facts) if run else None,
+            run=Run(run.id, run.state, run.facts, run.wanted[-1] if run.wanted else "") if run else None,
             names=read.names,
             used=read.used,
             asked=read.asked,
@@ -327,16 +336,13 @@ class App:
         """Start a run and follow it; a run that cannot be started at all says so in its own card."""
         effect = unpack(order.what, Start)
         await self.store.watch(self.platform, effect.key, order)
+        weight, scopes = shares.of(order, self.platform, self.roles, self.room)
+        start = partial(self.runs.start, effect.key, effect.recipe, effect.inputs, until=effect.until)
         try:
-            await self.runs.start(
-                effect.key, effect.recipe, effect.inputs, person=order.person, weight=self._weight(order), until=effect.until
-            )
+            await start(person=order.person, weight=weight, scopes=scopes)
         except (Invalid, Failed) as error:
-            await self.runs.refuse(effect.key, str(error))
+            await self.runs.refuse(effect.key, error)
         self._follow(effect.key, order)
-
-    def _weight(self, order: Order) -> float:
-        return max((self.roles[name].weight for name in order.roles if name in self.roles), default=1.0)
 
     async def _cancel(self, order: Order) -> None:
         what = unpack(order.what, Cancel).what
@@ -373,14 +379,17 @@ class App:
         self._spawn(self._insist(lambda: self._tell(run, order)), counts=False)
 
     async def _tell(self, run: str, order: Order) -> None:
-        """Hear every step of a run as an event; one that was heard before is dropped by its id."""
-        async for step in self.runs.watch(run):
+        """Hear every step of a run as an event, at the card's pace; one that was heard before is dropped by its id."""
+        told = -1
+        async for step in paced(self.runs.watch(run), self.pace_s):
             moved = Moved(run, step.number, step.state, step.stage, step.fraction, step.facts)
-            name = f"run:{run}:{step.number}"
+            again = f":{secrets.token_hex(4)}" if step.number == told else ""  # only how it stands in its lane has changed
+            told = step.number
+            name = f"run:{run}:{step.number}{again}"
             event = Event(
                 name, step.at, order.person, order.place, moved, self.platform, order.workspace, order.locale, order.roles
             )
-            await self.hear(event)
+            await self._insist(partial(self.hear, event))
             if step.state in ENDED and await self._is_last(step.number, run):
                 await self.store.unwatch(self.platform, run)
                 return

@@ -144,6 +144,21 @@ async def sweep(store: Store, now: float) -> None:
             )
 
 
+async def tidy(store: Store, runs: Runs) -> None:
+    """Take away what is older than it may be."""
+    await sweep(store, runs.clock())
+    await prune(store, runs)
+
+
+async def prune(store: Store, runs: Runs) -> list[str]:
+    """Take away the folders of runs that are over, too old or too many; never one that a draft refers to."""
+    names = [key.removeprefix("bot:draft:") async for key in store.memory.keys("bot:draft:*")]
+    drafts = [draft for name in dict.fromkeys(names) if (draft := await store.draft(name))]
+    referenced = {run for draft in drafts for run in (draft.run, draft.answers.get("document.run", "")) if run}
+    kept = store.retention
+    return await runs.prune(older_s=kept.runs_s, most_bytes=kept.runs_bytes or None, referenced=referenced)
+
+
 # --- places
 
 

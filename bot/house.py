@@ -1,6 +1,7 @@
 """The parts of one labbot process, put together: memory, store, runs, taxonomy. Only `bot.__main__` and tests call it."""
 
 import asyncio
+import importlib
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,8 +22,10 @@ from bot.settings import Settings
 from bot.store import Store
 from bot.today import Today
 from bot.voice import Maintainers, Stream, Voice
-from pipeline import config, demo, screen, sources
+from pipeline import config, screen, sources
+from pipeline.carrying import Terms
 from pipeline.errors import Invalid
+from pipeline.installation import Installation
 from pipeline.memory import Memory, connect
 from pipeline.models import catalog, machine, shelf
 from pipeline.models.host import Models
@@ -30,6 +33,8 @@ from pipeline.runs import Runs
 from pipeline.screen import Alike, Screen
 
 log = logging.getLogger("labbot")
+
+ANSWER_S = 3.0  # the longest wait for an answer of Redis: a wire that was forgotten on the way says nothing at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,14 @@ class House:
     models: Models
     chat: Chat
     grounded: Grounded
+    installed: Installation
 
     async def keep(self) -> None:
         """Keep what the app needs beside it, the model's server, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.models.keep())
             tasks.create_task(self.chat.watch())
+            tasks.create_task(self.runs.mend(self.installed.terms.lease_s))
 
     def app(
         self,
@@ -57,7 +64,9 @@ class House:
         voice: Voice,
         streams: dict[str, Stream] | None = None,
         maintainers: Maintainers | None = None,
+        pace_s: float = 0.0,
     ) -> App:
+        """The shell of a platform; a run's card is edited every `pace_s` at most."""
         return App(
             self.store,
             voice,
@@ -76,24 +85,29 @@ class House:
             maintainers=maintainers,
             policy=self.settings.policy,
             serving=self.chat.serving,
+            room=self.settings.room,
+            pace_s=pace_s,
         )
+
+    async def work(self, terms: Terms | None = None) -> None:
+        """Carry runs in this process, in both lanes, until cancelled: where one process is the whole installation."""
+        worker = await asyncio.to_thread(importlib.import_module, "pipeline.worker")  # arq takes 0.1 s, which nobody waits for
+        slots = {"cpu": self.settings.bot.runs.at_once, "gpu": 1}
+        here = self.installed
+        pool = worker.Pool(
+            here.redis_url, here.runs, here.stages, slots, terms or here.terms, store=here.store, clock=self.runs.clock
+        )
+        await pool.serve()
 
 
 @asynccontextmanager
 async def built(settings: Settings, redis_url: str, clock: Callable[[], float], lease_s: float = 3.0) -> AsyncIterator[House]:
     """Everything but the platform; the connection is closed at the end."""
-    memory = connect(redis_url)
-    checkout = taxonomy(settings)
-    propose = {
-        "path": str(checkout),
-        "branch": settings.bot.taxonomy.branch,
-        "template": str(settings.home / "configs" / "pull.md"),
-    }
-    folder = settings.data / "runs"
-    small = settings.environment.get("LABBOT_TINY") == "small"
-    made = {"home": str(settings.home), "folder": str(settings.data / "models"), "small": small}
-    stages = {"propose": propose, "fetch": {"net": settings.bot.net.model_dump(mode="json")}, "engine": made, "model": made}
-    runs = Runs(memory, folder, stages, timeout_s=settings.bot.runs.timeout_s, clock=clock)
+    memory = connect(redis_url, timeout_s=ANSWER_S)
+    installed = Installation(settings.home, settings.data, redis_url, settings.bot, settings.environment)
+    checkout = await asyncio.to_thread(lambda: installed.checkout)
+    stages, folder = installed.stages, installed.runs
+    runs = Runs(memory, folder, stages, clock=clock, store=installed.store)
     store = Store(memory, settings.retention, lease_s)
     roles = config.roles(settings.home / "configs" / "models" / "roles.yaml", settings.environment)
     models = Models(roles, settings.data / "models", settings.environment)
@@ -111,10 +125,11 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
             grounds=lambda name: settings.bot.faq.grounded and name != catalog.TINY,
         )
         faq = await asyncio.to_thread(faq_of, settings)
-        look = Looker(checkout, folder, listed, faq, mine(store, runs), screened, chat.look, partial(offers, settings))
+        shelf = partial(offers, settings)
+        look = Looker(checkout, folder, listed, faq, mine(store, runs), screened, chat.look, shelf, runs.depot.bring)
         prompt = (settings.home / "configs" / "prompts" / "grounded.md").read_text(encoding="utf-8")
         grounded = Grounded(models, store, settings.words, partial(entry_of, faq), prompt)
-        yield House(settings, memory, store, runs, look, models, chat, grounded)
+        yield House(settings, memory, store, runs, look, models, chat, grounded, installed)
     finally:
         await models.close()
         await memory.close()
@@ -170,12 +185,3 @@ def faq_of(settings: Settings) -> Faq:
     for problem in faq.problems:
         log.warning("%s", problem)
     return faq
-
-
-def taxonomy(settings: Settings) -> Path:
-    """The operator's checkout, or the demo, made if it is not there yet."""
-    if settings.bot.taxonomy.path:
-        return Path(settings.bot.taxonomy.path).expanduser().absolute()
-    folder = settings.data / "taxonomy"
-    demo.make(folder, settings.home / "configs" / "demo")
-    return folder

@@ -71,3 +71,5 @@ class Retention:
     conversations_s: float = 30 * DAY_S
     discarded_s: float = 7 * DAY_S
     questions_s: float = 90 * DAY_S
+    runs_s: float = 90 * DAY_S
+    runs_bytes: int = 0  # 0 for no limit

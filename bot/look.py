@@ -2,13 +2,27 @@
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 from bot.core.contribute import FORMS, entry
 from bot.core.form import whole
-from bot.core.known import Brought, Entry, Excerpt, Finding, Offer, Reply, Serving
+from bot.core.known import (
+    Brought,
+    Checked,
+    CheckedRow,
+    CheckedState,
+    CheckedVerdict,
+    Entry,
+    Excerpt,
+    Finding,
+    Offer,
+    Reply,
+    Serving,
+)
 from bot.core.records import Draft
 from bot.core.talk import File, Look
 from bot.faq import Faq
@@ -20,6 +34,8 @@ from pipeline.sources import Source
 from pipeline.taxonomy import Entry as Contribution
 from pipeline.taxonomy import Knowledge, Tree, read_tree, suggest
 
+log = logging.getLogger("labbot")
+
 Fetch = Callable[[File], Awaitable[bytes]]
 
 Mine = Callable[[str], Awaitable[str]]  # everything that is kept of a person, as JSON
@@ -29,10 +45,15 @@ async def nothing(person: str) -> str:
     return "{}"
 
 
+async def here(run: str, path: str) -> None:
+    """Bring a file of a run from where another host left it: not needed where all share a disk."""
+
+
 async def nobody() -> Serving:
     return Serving()
 
 
+PASSAGES, PRECHECK = "passages.jsonl", "precheck.json"  # what runs leave for the conversation
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
 
 
@@ -49,9 +70,10 @@ class Looker:
         screened: tuple[Screen | None, Alike | None] = (None, None),
         serving: Callable[[], Awaitable[Serving]] = nobody,
         shelf: Callable[[str], tuple[Offer, ...]] = lambda locale: (),
+        bring: Callable[[str, str], Awaitable[None]] = here,
     ) -> None:
         self.checkout, self.runs, self.sources, self.faq, self.mine = checkout, runs, sources, faq, mine
-        self.screened, self.serving, self.shelf = screened, serving, shelf
+        self.screened, self.serving, self.shelf, self.bring = screened, serving, shelf, bring
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -66,24 +88,34 @@ class Looker:
         match look.subject:
             case Draft() as draft:
                 return await self.draft(draft)
-            case str() as person if look.what == "mine":
-                return await self.mine(person)
-            case str() if look.what == "serving":
-                return await self.serving()
-            case str() as locale if look.what == "models":
-                return await asyncio.to_thread(self.shelf, locale)
-            case str() as name if look.what == "entry":
-                return entry_of(self.faq, name)
             case str() as text:
-                return (await asyncio.to_thread(brought, text, "qna.yaml"),)
+                return await self._told(look, text)
             case (str(question), tuple(history)):
                 return await asyncio.to_thread(self.answer, question, history)
             case (str(run), str(query), int(most)):
+                await self.bring(run, PASSAGES)
                 return await asyncio.to_thread(self.passages, run, query, most)
             case tuple() as files:
                 return tuple([await self.file(file, fetch) for file in files])
             case _:
                 raise AssertionError(look)
+
+    async def _told(self, look: Look, text: str) -> object:
+        """What is looked at by a name, or is a text itself."""
+        match look.what:
+            case "mine":
+                return await self.mine(text)
+            case "precheck":
+                await self.bring(text, PRECHECK)
+                return await asyncio.to_thread(self.precheck, text)
+            case "serving":
+                return await self.serving()
+            case "models":
+                return await asyncio.to_thread(self.shelf, text)
+            case "entry":
+                return entry_of(self.faq, text)
+            case _:
+                return (await asyncio.to_thread(brought, text, "qna.yaml"),)
 
     async def draft(self, draft: Draft) -> Finding:
         """What would be written, what its writer refuses, where it could go and whether that place is taken."""
@@ -113,13 +145,24 @@ class Looker:
 
     def passages(self, run: str, query: str, most: int) -> tuple[Excerpt, ...]:
         """Passages of the document that a run read, best first; none where the run's folder is gone."""
-        path = self.runs / run / "passages.jsonl"
+        path = self.runs / run / PASSAGES
         if not path.resolve().is_relative_to(self.runs.resolve()) or not path.is_file():
             return ()
         found = [passages.Excerpt(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
         named = [one for one in found if f"#{one.id}" == query]
         chosen = named if query.startswith("#") else passages.search(found, query, most)
         return tuple(Excerpt(one.id, one.file, one.heading, one.text, one.words) for one in chosen)
+
+    def precheck(self, run: str) -> Checked:
+        """What the precheck of a run found; without rows where it is gone, or was made by another version."""
+        path = self.runs / run / PRECHECK
+        if not path.resolve().is_relative_to(self.runs.resolve()) or not path.is_file():
+            return Checked()
+        try:
+            return checked(json.loads(path.read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s cannot be read: %s", path, error)
+            return Checked()
 
     def answer(self, question: str, history: tuple[str, ...]) -> Reply:
         """What the FAQ says; nothing where there is none."""
@@ -128,6 +171,32 @@ class Looker:
         said = self.faq.ask(question, history)
         hits = tuple(Entry(hit.id, hit.title, hit.link, hit.short, hit.rest) for hit in said.hits)
         return Reply(said.answered, said.offered, said.score, hits, max(1, said.count), self.faq.digest)
+
+
+def checked(found: Mapping[str, Any]) -> Checked:
+    """A precheck.json as the core sees it. Raises KeyError, ValueError or TypeError for one that is none."""
+    rows = tuple(
+        CheckedRow(
+            question=str(row["question"]),
+            wanted=str(row["wanted"]),
+            said=str(row["said"]),
+            state=_one_of(CheckedState, row["state"]),
+            why=str(row["why"]),
+            quote=str(row["quote"]),
+        )
+        for row in found["questions"]
+    )
+    counts = {str(state): str(int(count)) for state, count in found["counts"].items()}
+    judge = found["judge"]
+    verdict = _one_of(CheckedVerdict, found["verdict"])
+    names = str(found["model"]["name"]), str(judge["name"])
+    return Checked(rows, verdict, float(found["confidence"]), counts, *names, bool(judge["trusted"]))
+
+
+def _one_of(allowed: Any, value: Any) -> Any:
+    if value not in get_args(allowed):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(allowed))}")
+    return value
 
 
 def entry_of(faq: Faq | None, name: str) -> Entry | None:

@@ -25,11 +25,12 @@ from bot.platforms.terminal.say import Desk
 from bot.rows import Message
 from bot.settings import Settings
 from bot.transcript import Bindings, Directs, Does, Expects, Line, parse, seconds
-from pipeline.carrier import carry
+from pipeline.carrying import Terms
 from pipeline.embedded import Server
 from pipeline.errors import Invalid, Problem
 
 BEGIN = 1767607200.0  # 2026-01-05 10:00:00 UTC
+TERMS = Terms(lease_s=2.0)
 PATIENCE_S = 60.0  # how long the bot may say nothing before a line of its does not come, in real time
 
 
@@ -249,7 +250,7 @@ class Player:
         self.house = await self._stack.enter_async_context(built(loaded, self.server.url, lambda: self.now, lease_s=0.2))
         self._app: App = self.house.app(PLATFORM, self._hall, maintainers=await maintainers(self.house))
         ready = asyncio.Event()
-        self._tasks = [asyncio.create_task(work) for work in (self._app.run(ready), carry(self.house.runs), self.house.keep())]
+        self._tasks = [asyncio.create_task(work) for work in (self._app.run(ready), self.house.work(TERMS), self.house.keep())]
         await ready.wait()
 
     async def _end(self) -> None:

@@ -3,12 +3,15 @@
 LABBOT_HOME            the checkout that holds configs/ (default: where this package lies)
 LABBOT_DATA            what labbot keeps: redis/ runs/ log/ taxonomy/ cache/ (default: .data/ in the checkout)
 LABBOT_REDIS_URL       a Redis of the operator's own (default: one that labbot starts)
+LABBOT_REDIS_PASSWORD  its password, where the URL has none
+LABBOT_LOG=json|text   write the log to stderr too (see pipeline/logs.py)
 LABBOT_CHAT_URL        an OpenAI-compatible endpoint to talk with (default: configs/models/roles.yaml; so for other roles)
 LABBOT_TINY=small      make the practice model as tests do: in seconds, good for nothing
 LABBOT_EMBEDDINGS_URL  an OpenAI-compatible endpoint, by which the FAQ is searched by meaning too (default: faq.embeddings)
+
+NAME_FILE names a file that holds a secret NAME instead; pipeline/secret.py reads them, and lists the others.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +22,10 @@ from bot.core.rules import Quota, Role
 from bot.core.talk import Event
 from bot.core.words import FALLBACK, Table
 from bot.keys import DAY_S, Retention
-from pipeline import config
+from pipeline import config, secret
 from pipeline.config import BotConfig
 from pipeline.errors import Invalid, Problem
+from pipeline.secret import masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,9 @@ class Settings:
     @property
     def retention(self) -> Retention:
         kept = self.bot.retention
-        days = (kept.inbox_days, kept.conversations_days, kept.discarded_days, kept.questions_days)
-        return Retention(*(one * DAY_S for one in days))
+        days = (kept.inbox_days, kept.conversations_days, kept.discarded_days, kept.questions_days, kept.runs_days)
+        inbox, conversations, discarded, questions, runs = (one * DAY_S for one in days)
+        return Retention(inbox, conversations, discarded, questions, runs, int(kept.runs_gib * 2**30))
 
     def policy(self, event: Event) -> tuple[dict[str, str], bool]:
         """Features that are left out where an event comes from, and whether its channel is one of those that are named."""
@@ -56,6 +61,11 @@ class Settings:
         off = {str(name): "" for name, on in section.features.items() if not on}
         where = event.place.partition(":")[2].split("/")
         return off, not section.channels or where[0].startswith("@") or bool(set(where) & set(section.channels))
+
+    def room(self, workspace: str) -> tuple[int, int]:
+        """How many runs from a workspace may wait, and be carried at once; 0 for no limit."""
+        section = self.bot.workspaces.get(workspace)
+        return (section.waiting, section.running) if section else (0, 0)
 
     def roles_of(self, workspace: str, theirs: tuple[str, ...]) -> tuple[str, ...]:
         """Roles of ours for somebody whom the platform knows by those names."""
@@ -71,7 +81,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str] | None = N
     bot = config.load(home / "configs" / "bot.yaml", dict(overrides or {}))
     tables = words(home / "configs" / "words")
     embeddings = environment.get("LABBOT_EMBEDDINGS_URL", "") or bot.faq.embeddings
-    return Settings(home, data, data / "cache", environment.get("LABBOT_REDIS_URL", ""), bot, tables, embeddings, environment)
+    return Settings(home, data, data / "cache", secret.redis_url(environment), bot, tables, embeddings, environment)
 
 
 def reloaded(settings: Settings, overrides: Mapping[str, str]) -> Settings:
@@ -95,15 +105,18 @@ def words(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def masked(url: str) -> str:
-    """A URL without its password."""
-    return re.sub(r"(://[^:/@]*:)[^@]+@", r"\1***@", url)
-
-
 def _is_words(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
 def _role(name: str, section: config.RoleConfig) -> Role:
     quotas = {act: Quota(*config.quota(text)) for act, text in section.quotas.items()}
-    return Role(name, frozenset(section.denied), quotas, dict(section.cooldowns_s), section.weight)
+    return Role(
+        name,
+        frozenset(section.denied),
+        quotas,
+        dict(section.cooldowns_s),
+        section.weight,
+        section.waiting,
+        section.running,
+    )

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import secret
 from pipeline.errors import Invalid, Problem
 from pipeline.models.endpoint import Endpoint, Options, wrong
 
@@ -28,6 +29,8 @@ class RoleConfig(_Section):
     quotas: dict[str, str] = Field(default={}, description="act -> how often, for example draft: 10/day")
     cooldowns_s: dict[str, float] = Field(default={}, description="act -> seconds to wait after it")
     weight: float = Field(default=1.0, gt=0, le=100, description="share of the worker pool against other roles")
+    waiting: int = Field(default=0, ge=0, description="most runs of one person that may wait; 0 for no limit")
+    running: int = Field(default=0, ge=0, description="most runs of one person that are carried at once; 0 for no limit")
 
 
 Feature = Literal["faq", "chat", "drafts", "submit"]
@@ -38,6 +41,8 @@ class WorkspaceConfig(_Section):
     channels: tuple[str, ...] = Field(default=(), description="channels that labbot speaks in; empty for all")
     features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
     maintainers: str = Field(default="", description="who is asked what the FAQ does not say: @name; empty for nobody")
+    waiting: int = Field(default=0, ge=0, description="most runs from there that may wait; 0 for no limit")
+    running: int = Field(default=0, ge=0, description="most runs from there that are carried at once; 0 for no limit")
 
 
 class TaxonomyConfig(_Section):
@@ -48,8 +53,15 @@ class TaxonomyConfig(_Section):
 
 
 class RunsConfig(_Section):
-    timeout_s: float = Field(default=600.0, gt=0, description="longest time that one run may take")
-    at_once: int = Field(default=2, ge=1, le=64, description="runs carried at the same time on this machine")
+    """How workers carry runs; what they may hold of a machine."""
+
+    timeout_s: float = Field(default=600.0, gt=0, description="longest time that a stage may take which names none of its own")
+    silence_s: float = Field(default=900.0, gt=0, description="longest time that a stage may say nothing")
+    at_once: int = Field(default=2, ge=1, le=64, description="runs that a worker carries at once in the lane cpu")
+    memory_gib: float = Field(default=0.0, ge=0, description="most memory that a stage may take; 0 for no limit")
+    tries: int = Field(default=3, ge=1, le=20, description="how often a stage is begun before its run is given up")
+    lease_s: float = Field(default=5.0, ge=0.2, le=120, description="a worker that is silent for so long has lost its runs")
+    grace_s: float = Field(default=10.0, ge=0, description="how long a worker that is to end lets its runs go on")
 
 
 class RetentionConfig(_Section):
@@ -57,6 +69,8 @@ class RetentionConfig(_Section):
     conversations_days: float = Field(default=30.0, gt=0, description="how long after its last message a conversation is kept")
     questions_days: float = Field(default=90.0, gt=0, description="how long questions to the FAQ are kept for its report")
     discarded_days: float = Field(default=7.0, gt=0, description="how long a discarded draft can be brought back")
+    runs_days: float = Field(default=90.0, gt=0, description="how long the folder of a run is kept that no draft refers to")
+    runs_gib: float = Field(default=0.0, ge=0, description="room for all of them, beyond which the oldest go; 0 for no limit")
 
 
 class WordsConfig(_Section):
@@ -151,7 +165,7 @@ class RolesConfig(_Section):
         return Endpoint(
             own.url or url,
             own.model,
-            environment.get(own.key_env, "").strip() if own.url else key,
+            secret.read(environment, own.key_env) if own.url else key,
             concurrency=own.concurrency,
             silence_s=own.silence_s,
             first_s=own.first_s,
@@ -202,7 +216,7 @@ def _unusable(made: RolesConfig, role: str, name: str, environment: Mapping[str,
         problems.append(
             Problem("config.value", f"{problem.message} (it says {problem.where})", f"{name}: {role}.url", problem.fix)
         )
-    if own.url and own.key_env and not environment.get(own.key_env):
+    if own.url and own.key_env and not secret.read(environment, own.key_env):
         fix = f"Set {own.key_env}, or take key_env out."
         problems.append(Problem("config.key", "the variable with the key is not set", f"{name}: {role}.key_env", fix))
     return problems

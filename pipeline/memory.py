@@ -1,12 +1,14 @@
 """Redis, spoken to in one way: commands as words, answers as they come, and Temporary whenever it is away."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError
 
 from pipeline.errors import Temporary
+
+SILENT_S = 1.5  # after which a connection that only listens is asked whether it is still there
 
 _REFUSALS = ("MISCONF", "OOM", "NOAUTH", "LOADING")  # it is there, but takes no writes now: disk or memory full, starting
 
@@ -55,13 +57,21 @@ class Memory:
             if not cursor:
                 return
 
-    async def heard(self, channel: str) -> AsyncIterator[str]:
-        """What is published on a channel from now on."""
+    async def heard(self, channel: str, ready: Callable[[], None] = lambda: None) -> AsyncIterator[str]:
+        """What is published on a channel from now on; `ready` is called once nothing is missed any more."""
         try:
             async with self.redis.pubsub() as subscription:
                 await subscription.subscribe(channel)
-                async for message in subscription.listen():
-                    if message["type"] == "message":
+                silent = False
+                while True:
+                    message = await subscription.get_message(timeout=SILENT_S)
+                    if message is None and silent:
+                        raise Temporary("Redis is away: it does not answer")
+                    if silent := message is None:
+                        await subscription.ping()  # a wire that was forgotten on the way looks like one that is idle
+                    elif message["type"] == "subscribe":
+                        ready()
+                    elif message["type"] == "message":
                         yield message["data"].decode()
         except (ConnectionError, TimeoutError, OSError) as error:
             raise Temporary(f"Redis is away: {error}") from error
@@ -70,9 +80,9 @@ class Memory:
         await self.redis.aclose()
 
 
-def connect(url: str) -> Memory:
-    """Memory at a URL; nothing is sent before the first command."""
-    return Memory(Redis.from_url(url, socket_connect_timeout=5))
+def connect(url: str, timeout_s: float | None = None) -> Memory:
+    """Memory at a URL; nothing is sent before the first command. `timeout_s`: the longest wait for an answer, if any."""
+    return Memory(Redis.from_url(url, socket_connect_timeout=timeout_s or 5, socket_timeout=timeout_s))
 
 
 def _refusal(error: ResponseError) -> Exception:

@@ -4,17 +4,18 @@ from pipeline.errors import Invalid, Problem
 from pipeline.stage import Stage
 from pipeline.stages.fetch import FETCH
 from pipeline.stages.model import ENGINE, MODEL
+from pipeline.stages.precheck import PRECHECK
 from pipeline.stages.propose import PROPOSE
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
-    "contribution": (PROPOSE,),
+    "contribution": (PRECHECK, PROPOSE),
     "document": (FETCH,),
     "model": (ENGINE, MODEL),
 }
 
 
 def stages(recipe: str, until: str | None = None) -> tuple[Stage, ...]:
-    """The stages of a recipe, up to and with `until`. Raises Invalid for a name that there is not."""
+    """The stages of a recipe, up to and with `until`; that one only where it is `alone`. Raises Invalid for an unknown name."""
     if recipe not in RECIPES:
         known = ", ".join(RECIPES)
         raise Invalid(Problem("recipe.unknown", f"no recipe {recipe!r}", fix=f"There is: {known}."))
@@ -23,4 +24,5 @@ def stages(recipe: str, until: str | None = None) -> tuple[Stage, ...]:
         return RECIPES[recipe]
     if until not in names:
         raise Invalid(Problem("stage.unknown", f"{recipe} has no stage {until!r}", fix=f"There is: {', '.join(names)}."))
-    return RECIPES[recipe][: names.index(until) + 1]
+    at = names.index(until)
+    return RECIPES[recipe][at if RECIPES[recipe][at].alone else 0 : at + 1]

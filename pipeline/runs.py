@@ -1,93 +1,52 @@
 """The bot's door to work: start a run, watch it, cancel it, ask how it stands.
 
-A run is a folder and a record. The same key is the same run: starting it again does nothing, unless it had failed or
-was cancelled. Runs that wait stand in a lane; whoever carries them (`carrier.py`) records each step here.
+A run is a folder and a record. The same key is the same run: starting it again does nothing, unless it had failed or was
+cancelled, or stages are asked for that it has not performed yet. Runs that wait stand in a lane until a worker takes them
+(`worker.py`); the record of all that is the ledger's.
 
-    waiting  -> running            a process took it
-    running  -> done | failed      its child ended
-    running  -> waiting            its process was lost
+    waiting  -> running            a worker took it
+    running  -> done | failed      its stages are done, or one cannot be
+    running  -> waiting            its worker is lost, hands it back, or it is tried again
     waiting | running -> stopping -> cancelled
-    failed | cancelled -> waiting  somebody started it again
+    failed | cancelled | done -> waiting    somebody started it again, or asked for more
 """
 
 import asyncio
-import dataclasses
-import json
 import shutil
+import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline import qna
-from pipeline.errors import Failed, Temporary
-from pipeline.files import taken, write
+from pipeline import layout
+from pipeline.depot import Depot
+from pipeline.errors import Invalid, LabError, Problem, Temporary
+from pipeline.ledger import CHANNEL, COST_S, ENDED, Ask, Ledger, Record, Step
 from pipeline.memory import Memory
-from pipeline.taxonomy import Entry, root_of
+from pipeline.retention import Kept, prune, size_of
+
+__all__ = ["ENDED", "Record", "Runs", "Step", "insist", "paced"]
+
+if TYPE_CHECKING:
+    from pipeline.artefacts import Store
 
 T = TypeVar("T")
 
-ENDED = ("done", "failed", "cancelled")
-NEXT = {
-    "waiting": ("running", "stopping", "failed"),
-    "running": ("running", "done", "failed", "waiting", "stopping"),
-    "stopping": ("cancelled", "done", "failed"),
-    "failed": ("waiting",),
-    "cancelled": ("waiting",),
-    "done": (),
-}
-STEPS = 1000  # steps that a run's stream keeps
-KEPT_S = 30 * 86_400  # how long a run's record stays
-LOOK_S = 0.2  # how often somebody who waits for Redis, for a run or for a cancel looks again
-BLOCK_MS = 1000  # a watcher asks again that often, so that it notices a Redis that went away
-
-PUT = """
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[5])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'step', ARGV[3])
-redis.call('EXPIRE', KEYS[2], ARGV[5])
-if ARGV[6] == 'waits' then redis.call('ZADD', KEYS[3], 'NX', ARGV[7], ARGV[8]) end
-if ARGV[6] == 'ended' then redis.call('ZREM', KEYS[3], ARGV[8]) end
-return 1
-"""
-
-KEYS = {
-    "run:{run}": "a run's record: recipe, person, state, facts; 30 days",
-    "run:{run}:steps": "its steps, the newest 1,000; 30 days",
-    "lane:cpu": "runs that wait or run, by when they were started",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A run as it stands. `number` counts its steps; `facts` are texts for people."""
-
-    id: str
-    recipe: str
-    person: str
-    state: str = "waiting"
-    number: int = 0
-    until: str | None = None
-    weight: float = 1.0
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a run: what changed, at what time (seconds since 1970)."""
-
-    number: int
-    state: str
-    at: float
-    stage: str = ""
-    fraction: float = 0.0
-    facts: Mapping[str, str] = field(default_factory=dict)
+LOOK_S = 0.2  # how often somebody who waits for Redis looks again
+MISSED_S = 5.0  # a watcher looks that often even if it hears of nothing: what is published may be lost
+TURN_S = 2.0  # how often a watcher looks how many runs are before one that waits
+PATIENCE_S = 0.3  # a run that is taken sooner never says which place it had
+NEAR = 20  # places that are told one by one; those behind by tens
 
 
 class Runs:
-    """The door. `settings` are handed to the stages by name; `folder` holds a folder a run."""
+    """The door. `settings` are handed to the stages by name; `folder` holds a folder a run.
+
+    `store`: where hosts without a common disk find each other's files.
+    """
 
     def __init__(
         self,
@@ -95,12 +54,13 @@ class Runs:
         folder: Path,
         settings: Mapping[str, Any],
         *,
-        timeout_s: float = 600.0,
         clock: Callable[[], float] = time.time,
-        look_s: float = LOOK_S,
+        store: "Store | None" = None,
     ) -> None:
-        self.memory, self.folder, self.settings, self.timeout_s = memory, folder, settings, timeout_s
-        self.clock, self.look_s = clock, look_s
+        self.memory, self.folder, self.settings, self.clock = memory, folder, settings, clock
+        self.ledger = Ledger(memory, clock)
+        self.depot = Depot(self.ledger, folder, store)
+        self._news = News(memory)
 
     async def start(
         self,
@@ -111,136 +71,231 @@ class Runs:
         person: str,
         weight: float = 1.0,
         until: str | None = None,
+        scopes: Sequence[tuple[str, int, int]] = (),
     ) -> str:
         """Start the run of that key and return its id; one that waits, runs or is done already stays as it is.
 
-        An input that is an Entry becomes the run's `entry/` files. Raises Invalid if it cannot be
-        written as it is, Failed if the disk does not take it.
+        `until`: the last stage that is wanted; a run that goes on or is done goes on to it. `scopes`: limits that hold for
+        it, (name, most that wait, most that run), 0 for none. An input that is an Entry becomes the run's `entry/` files.
+        Raises Invalid if it cannot be written as it is, if there is no such stage, or (runs.full) if too many wait
+        already; Failed if the disk does not take it.
         """
+        from pipeline import recipe as recipes
+
+        stages = recipes.stages(recipe, until)
+        wanted = tuple(stage.name for stage in stages)
         record = await self.status(key)
-        if record is None or record.state in ("failed", "cancelled"):
-            self._lay_out(key, recipe, inputs, person, until)
-            if record is None:
-                await self._begin(Record(key, recipe, person, until=until, weight=weight))
-            else:
-                # Named again: a run that was refused before it began knows neither.
-                await self.step(key, "waiting", facts={}, changed={"recipe": recipe, "person": person, "until": until})
+        if record is None or record.state in ("failed", "cancelled") or set(wanted) - {*record.wanted, *record.did}:
+            await asyncio.to_thread(layout.write, self.folder / key, recipe, inputs, person, self.settings)
+            await self.depot.begin(key)
+        spent = await self.ledger.spent(recipe, wanted)
+        cost = sum(statistics.median(times) if times else COST_S for times in spent.values())
+        ask = Ask(key, recipe, person, wanted, stages[0].lane, weight, max(cost, 1.0), tuple(scopes))
+        said, scope, most = await self.ledger.start(ask)
+        if said == "full":
+            facts = {"most": str(most), "scope": scope.partition(":")[0]}
+            message = f"{most} runs of {scope} wait already"
+            raise Invalid(Problem("runs.full", message, fix="Wait until one of them has ended, or cancel one.", facts=facts))
         return key
 
-    async def refuse(self, key: str, why: str) -> None:
+    async def refuse(self, key: str, why: LabError) -> None:
         """Record a run that could not be started at all, so that whoever watches it hears why."""
-        if await self.status(key) is None:
-            await self._begin(Record(key, "", "", "waiting"))
-        else:  # it had ended, and somebody tried again
-            await self.step(key, "waiting", facts={})
-        await self.step(key, "failed", facts={"cause": why})
+        facts = {**why.problems[0].facts, "code": why.problems[0].code} if isinstance(why, Invalid) else {}
+        await self.ledger.refuse(key, {**facts, "cause": str(why)})
 
     async def status(self, run: str) -> Record | None:
-        row = await self.memory.do("GET", f"run:{run}")
-        return Record(**json.loads(row)) if row else None
+        return await self.ledger.record(run)
 
     async def watch(self, run: str, after: int = 0) -> AsyncIterator[Step]:
-        """Every step after number `after`, as it comes; the last one has a state of ENDED unless it is started again."""
-        last = "0"
-        while True:
-            found = await self.memory.do("XREAD", "BLOCK", BLOCK_MS, "STREAMS", f"run:{run}:steps", last)
-            for name, fields in found[0][1] if found else ():
-                last = name.decode()
-                step = Step(**json.loads(fields[b"step"]))
-                if step.number > after:
-                    yield step
+        """Every step after number `after`, as it comes; the last one has a state of ENDED unless it is started again.
+
+        While the run waits or is carried its facts also say how it stands (`standing`); where only that has changed while
+        it waits, its last step comes again.
+        """
+        last, state, stands = "0", "", dict[str, str]()
+        step: Step | None = None
+        async with self._news.of(run) as news:
+            while True:
+                for name, step in await self.ledger.steps(run, last):
+                    last = name
+                    stands = stands if step.state == state else {}
+                    state = step.state
+                    if step.number > after:
+                        yield replace(step, facts={**step.facts, **stands})
+                goes_on = step is not None and state in ("waiting", "running")
+                await _rung(news, (TURN_S if stands else PATIENCE_S) if goes_on else MISSED_S)
+                if news.is_set() or not goes_on:
+                    news.clear()
+                elif step and (now := await self.standing(run)) != stands:
+                    stands = now
+                    yield replace(step, facts={**step.facts, **stands})
+
+    async def standing(self, run: str) -> dict[str, str]:
+        """Texts: `position` in its lane (1 is next; behind NEAR by tens), `paused` where the lane is, and the seconds that
+
+        it takes until it is done, `low_s` to `high_s`: what eight of ten runs before it took; nothing of what is not known.
+        """
+        record = await self.ledger.record(run)
+        if record is None or record.state not in ("waiting", "running"):
+            return {}
+        place = await self.ledger.place(run)
+        found = {"position": str(_rounded(place.position))} if place.position else {}
+        if place.paused and place.position:
+            return {**found, "paused": "yes"}
+        times = list((await self.ledger.spent(record.recipe, record.left)).values())
+        if not times or not all(times):
+            return found
+        ahead = (place.position - 1) / max(place.hands, 1) if place.position else 0.0
+        gone = self.clock() - record.claimed if record.state == "running" else 0.0
+        low, high = (max(sum(_quantile(one, share) for one in times) * (1 + ahead) - gone, 0.0) for share in (0.1, 0.9))
+        return {**found, "low_s": str(_coarse(low)), "high_s": str(_coarse(high))} if high >= 1 else found
 
     async def cancel(self, run: str, by: str) -> None:
         """Ask a run to stop; one that has ended stays as it is."""
-        record = await self.status(run)
-        if record is None or record.state not in ("waiting", "running"):
-            return
-        await self.step(run, "stopping", facts={**record.facts, "by": by})
-        with suppress(FileNotFoundError), (self.folder / run / "lock").open("a") as lock:
-            if taken(lock):  # nobody carries it, and nobody will: whoever does ends it
-                await self.end(run, "cancelled")
+        await self.ledger.cancel(run, by)
 
     async def export(self, person: str) -> dict[str, Any]:
         """Everything that is kept of a person's runs: records, and the texts in the folder of each, by their paths."""
-        records = [record for record in await self._records() if record.person == person]
+        records = [record for record in await self.ledger.records() if record.person == person]
         texts = [await asyncio.to_thread(_texts, self.folder / record.id) for record in records]
-        return {one.id: {**dataclasses.asdict(one), "files": files} for one, files in zip(records, texts, strict=True)}
+        return {one.id: {**asdict(one), "files": files} for one, files in zip(records, texts, strict=True)}
 
     async def forget(self, person: str) -> list[str]:
         """Take out the ended runs of a person, folders and all; return the ids of those that still go on."""
         left = []
-        for record in await self._records():
+        for record in await self.ledger.records():
             if record.person != person:
                 continue
             if record.state not in ENDED:
                 left.append(record.id)
                 continue
             await asyncio.to_thread(shutil.rmtree, self.folder / record.id, True)
-            await self.memory.do("DEL", f"run:{record.id}", f"run:{record.id}:steps")
+            await self.ledger.forget(record.id)
         return left
 
-    # --- records
+    async def prune(self, *, older_s: float | None, most_bytes: int | None, referenced: Collection[str]) -> list[str]:
+        """Take away what is too old or too much of the runs that are over, but for those referenced; their ids.
 
-    async def _begin(self, record: Record) -> None:
-        await self._put(record, "", Step(0, record.state, self.clock()))
-
-    async def step(
-        self,
-        run: str,
-        state: str,
-        *,
-        stage: str = "",
-        fraction: float = 0.0,
-        facts: Mapping[str, str] | None = None,
-        changed: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Record a step, its facts in place of the earlier ones if any are given.
-
-        False where the state table does not allow it: the run was cancelled or has ended meanwhile.
+        None: no limit. A run whose record is gone by itself ended when its folder was last begun. Blobs of the store that
+        no run names any more go with them.
         """
+        records = {record.id: record for record in await self.ledger.records()}
+        folders = [path for path in await asyncio.to_thread(_folders, self.folder)]
+        kept = []
+        for path in folders:
+            record = records.get(path.name)
+            ended = await self.ledger.last(path.name) if record else (path / "run.json").stat().st_mtime
+            over = record is None or record.state in ENDED
+            kept.append(Kept(path.name, ended if over else None, await asyncio.to_thread(size_of, path)))
+        gone = prune(kept, now=self.clock(), older_s=older_s, most_bytes=most_bytes, referenced=referenced)
+        for run in gone:
+            await asyncio.to_thread(shutil.rmtree, self.folder / run, True)
+            await self.ledger.forget(run)
+        if gone:
+            await self.depot.clean(set(records) - set(gone))
+        return gone
+
+    async def mend(self, every_s: float) -> None:
+        """Let runs wait again whose worker is lost, also where no worker is left that would notice; until cancelled."""
         while True:
-            row = await self.memory.do("GET", f"run:{run}")
-            record = Record(**json.loads(row)) if row else None
-            if record is None or state not in NEXT[record.state]:
-                return False
-            kept = dict(record.facts if facts is None else facts)
-            after = dataclasses.replace(record, state=state, number=record.number + 1, facts=kept, **(changed or {}))
-            if await self._put(after, row, Step(after.number, state, self.clock(), stage, fraction, kept)):
-                return True
+            with suppress(Temporary):
+                await self.ledger.reap()
+            await asyncio.sleep(every_s)
 
-    async def _put(self, record: Record, before: str | bytes, step: Step) -> bool:
-        """Write record, step and place in the lane together, if the record is still as it was read ("": absent)."""
-        keys = [f"run:{record.id}", f"run:{record.id}:steps", "lane:cpu"]
-        texts = [json.dumps(dataclasses.asdict(one)) for one in (record, step)]
-        waits = record.state == "waiting" and record.recipe  # one that is refused never was in the lane
-        lane = "ended" if record.state in ENDED else "waits" if waits else ""
-        return bool(await self.memory.script(PUT, keys, before, *texts, STEPS, KEPT_S, lane, self.clock(), record.id))
 
-    async def end(self, run: str, state: str, facts: Mapping[str, str] | None = None) -> None:
-        await insist(lambda: self.step(run, state, facts=facts))
+class News:
+    """Which runs took a step, heard on one connection by all who watch; it is open while somebody does."""
 
-    async def _records(self) -> list[Record]:
-        found = []
-        async for key in self.memory.keys("run:*"):
-            if key.count(":") == 1 and (record := await self.status(key.removeprefix("run:"))):
-                found.append(record)
-        return found
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._watched: dict[str, set[asyncio.Event]] = {}
+        self._ear: asyncio.Task[None] | None = None
+        self._hears = asyncio.Event()
 
-    def _lay_out(self, key: str, recipe: str, inputs: Mapping[str, Any], person: str, until: str | None) -> None:
-        folder = self.folder / key
+    @asynccontextmanager
+    async def of(self, run: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever the run may have taken a step."""
+        event = asyncio.Event()
+        self._watched.setdefault(run, set()).add(event)
+        if self._ear is None or self._ear.done():
+            self._hears.clear()
+            self._ear = asyncio.create_task(self._hear())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
-        except OSError as error:
-            raise Failed(f"the folder of run {key} could not be made: {error.strerror}") from error
-        texts = {name: value for name, value in inputs.items() if not isinstance(value, Entry)}
-        for value in inputs.values():
-            if isinstance(value, Entry):
-                write(folder / "entry" / "qna.yaml", qna.write(value))
-                write(folder / "entry" / "attribution.txt", qna.attribution(value.works))
-                texts["leaf"], texts["root"], texts["description"] = value.leaf, root_of(value), value.description
-        run = {"id": key, "recipe": recipe, "person": person, "until": until, "inputs": texts, "settings": dict(self.settings)}
-        write(folder / "run.json", json.dumps(run, indent=1))
+            await self._hears.wait()  # a step before that is read from the stream, one after it is heard of
+            yield event
+        finally:
+            self._watched[run].discard(event)
+            if not self._watched[run]:
+                del self._watched[run]
+            if not self._watched and self._ear:
+                self._ear.cancel()
+                self._ear = None
+
+    async def _hear(self) -> None:
+        while True:
+            with suppress(Temporary):
+                async for run in self.memory.heard(CHANNEL, self._hears.set):
+                    for event in self._watched.get(run, ()):
+                        event.set()
+            for events in self._watched.values():  # Redis is away: they find out, and say so
+                for event in events:
+                    event.set()
+            self._hears.set()
+            await asyncio.sleep(LOOK_S)
+
+
+async def paced(steps: AsyncIterator[Step], pace_s: float) -> AsyncIterator[Step]:
+    """The steps of a run, but of those that only go on none sooner than `pace_s` after the one before: the newest then.
+
+    With 0 every step comes, as it comes.
+    """
+    held: Step | None = None
+    free_at = 0.0
+    now = asyncio.get_running_loop().time
+    next_one = asyncio.ensure_future(anext(steps))
+    try:
+        while True:
+            await asyncio.wait({next_one}, timeout=max(free_at - now(), 0) if held else None)
+            if next_one.done():
+                step = next_one.result()
+                next_one = asyncio.ensure_future(anext(steps))
+                if step.state in ("waiting", "running") and now() < free_at:
+                    held = step
+                    continue
+            else:
+                assert held
+                step = held
+            held, free_at = None, now() + pace_s
+            yield step
+    finally:
+        next_one.cancel()
+        await asyncio.gather(next_one, return_exceptions=True)
+
+
+async def _rung(event: asyncio.Event, patience_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            await event.wait()
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders of runs; one without its run.json was never whole, and whoever begins the run lays it out anew."""
+    return [path for path in sorted(folder.glob("*")) if (path / "run.json").is_file()]
+
+
+def _coarse(seconds: float) -> int:
+    """Seconds in steps that people think in, so that a card does not change with every second."""
+    unit = 5 if seconds < 60 else 30 if seconds < 600 else 300
+    return round(seconds / unit) * unit
+
+
+def _rounded(position: int) -> int:
+    return position if position <= NEAR else (position + 9) // 10 * 10
+
+
+def _quantile(times: Sequence[float], share: float) -> float:
+    ordered = sorted(times)
+    return ordered[round(share * (len(ordered) - 1))]
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -8,22 +8,36 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.files import digest, file_digest, write
+from pipeline.journal import Journal, last_fence
+
+Lane = Literal["cpu", "gpu"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a stage is given: its run's folder, what the run was started with, its own settings, and a way to report.
 
-    `report(fraction, facts)`: how far it is, 0 to 1, and what people should know, as texts.
+    `report(fraction, facts)`: how far it is, 0 to 1, and what people should know, as texts. `fence` is the number of the
+    attempt, which rises with every one; 0 where a run is performed by hand.
     """
 
     folder: Path
     inputs: Mapping[str, Any]
     settings: Mapping[str, Any]
     report: Callable[[float, Mapping[str, str]], None]
+    fence: int = 0
+
+    def journal(self, name: str) -> Journal:
+        """The log of that name, for this attempt to go on with; what earlier ones acknowledged is in it.
+
+        Raises Failed where a later attempt has begun, or the log is damaged.
+        """
+        assert name == Path(name).name, name
+        folder = self.folder / "log" / name
+        return Journal(folder, self.fence or last_fence(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,10 @@ class Stage:
     """`reads` and `writes` are paths below the run folder; `run` returns what people should know of its end.
 
     `limit_s`: how long it may take where that is more than runs are given. `elsewhere`: what it makes lies outside the run
-    folder, where no receipt can vouch for it, so the stage looks itself whether there is anything left to do.
+    folder, where no receipt can vouch for it, so the stage looks itself whether there is anything left to do. `lane`: the
+    workers that perform it. `takes`: the inputs that it reads, by name; None for all of them. `alone`: asked for by name
+    it runs with whatever the stages before it have made, and does not have them run first. `saves`: told to end it saves
+    something, and is given longer for it.
     """
 
     name: str
@@ -40,6 +57,10 @@ class Stage:
     run: Callable[[Job], Mapping[str, str]]
     limit_s: float = 0.0
     elsewhere: bool = False
+    lane: Lane = "cpu"
+    takes: tuple[str, ...] | None = None
+    alone: bool = False
+    saves: bool = False
 
 
 def perform(stage: Stage, job: Job) -> Mapping[str, str]:
@@ -58,7 +79,8 @@ def perform(stage: Stage, job: Job) -> Mapping[str, str]:
 
 
 def _given(stage: Stage, job: Job) -> dict[str, Any]:
-    settings = digest(json.dumps([dict(job.settings), dict(job.inputs)], sort_keys=True).encode())
+    inputs = {name: value for name, value in job.inputs.items() if stage.takes is None or name in stage.takes}
+    settings = digest(json.dumps([dict(job.settings), inputs], sort_keys=True).encode())
     return {"stage": stage.name, "settings": settings, "files": _digests(stage.reads, job.folder)}
 
 

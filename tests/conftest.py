@@ -1,19 +1,26 @@
 """What every test may ask for: one real Redis a session, emptied for each test, and a small taxonomy checkout."""
 
 import os
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
+from bot.keys import KEYS as BOT
 from pipeline import demo
 from pipeline.embedded import Server
+from pipeline.ledger import KEYS as PIPELINE
 from pipeline.memory import Memory, connect
 
 # Two threads that wait for each other by spinning stand still once a third wants the cores; read when llama.cpp is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+MARK = "TESTS_OF_LABBOT"  # in the environment of every process that a test starts, whoever its parent is by then
+os.environ[MARK] = str(os.getpid())
 
 settings.register_profile("labbot", deadline=None)  # no test asserts a time: another program may have the cores
 settings.load_profile("labbot")
@@ -31,10 +38,45 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 async def memory(server: Server) -> AsyncIterator[Memory]:
+    """An empty Redis. What a test leaves in it stands in the tables of keys, and goes by itself as they say."""
     made = connect(server.url)
     await made.do("FLUSHALL")
     yield made
+    wrong = [found async for name in made.keys("*") if (found := misplaced(name, await made.do("TTL", name)))]
     await made.close()
+    assert wrong == []
+
+
+def misplaced(name: str, left_s: int) -> str:
+    """What is wrong with a key: in no table, or staying longer than its table says. `left_s`: -1 for ever, -2 gone."""
+    kinds = {**{key.pattern: 0 for key in BOT}, **{pattern: longest for pattern, (_, longest) in PIPELINE.items()}}
+    longest = [s for pattern, s in kinds.items() if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^|]*?", re.escape(pattern)), name)]
+    if not longest:
+        return f"{name} is in no table of keys"
+    if left_s != -2 and max(longest) and not 0 <= left_s <= max(longest):
+        return f"{name} stays for {left_s} s"
+    return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(server: Server) -> Iterator[None]:
+    """Whatever the tests did: every process that they started is gone, and every file that they opened is closed."""
+    before = {file.path for file in psutil.Process().open_files()}
+    yield
+    known = {os.getpid(), server.process.pid if server.process else 0}
+    marked = [one for one in psutil.process_iter() if one.pid not in known and _marked(one)]
+    _, alive = psutil.wait_procs([*psutil.Process().children(), *marked], timeout=10)
+    left = [one.cmdline() for one in alive if one.pid not in known]
+    files = {file.path for file in psutil.Process().open_files()} - before
+
+    assert (left, files) == ([], set())
+
+
+def _marked(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get(MARK) == str(os.getpid())
+    except (psutil.Error, OSError):
+        return False
 
 
 @pytest.fixture

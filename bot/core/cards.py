@@ -118,14 +118,16 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
     if facts := _facts(record, words):
         blocks.append(Text("\n".join(facts)))
     title = clip(words("draft.title", name=name_of(record, words), id=record.id), TITLE)
-    return Card(title, tuple(blocks), _buttons(record, words, complete), _changes(record, words))
+    return Card(title, tuple(blocks), _buttons(record, known, complete), _changes(record, words))
 
 
-def _buttons(record: Draft, words: Words, complete: bool) -> tuple[Button, ...]:
-    to = record.id
+def _buttons(record: Draft, known: Known, complete: bool) -> tuple[Button, ...]:
+    words, to = known.words, record.id
+    asks = complete and known.chat.state != "absent"  # there is a model whose answers can be looked at
     first = button(words, "submit", f"draft.submit|{to}", "good") if complete else button(words, "form", f"draft.form|{to}")
     undo = (button(words, "undo", f"draft.undo|{to}"),) if record.undo else ()
     return (
+        *((button(words, "precheck", f"draft.precheck|{to}"),) if asks else ()),
         first,
         button(words, "preview", f"draft.preview|{to}"),
         *undo,

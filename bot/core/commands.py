@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core import asking, cards, chatting, documents, drafting, form, gate, moderating, notices, privacy, setup, submitting
+from bot.core import (
+    asking,
+    cards,
+    chatting,
+    documents,
+    drafting,
+    form,
+    gate,
+    moderating,
+    notices,
+    prechecking,
+    privacy,
+    setup,
+    submitting,
+)
 from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
 from bot.core.records import Draft
@@ -131,6 +145,7 @@ COMMANDS = {
         Spec("preview", lambda event, known, text: drafting.preview(event, known, _of(known)), draft=True),
         Spec("invite", _invite, draft=True),
         Spec("discard", lambda event, known, text: drafting.discard(event, known, _of(known)), draft=True),
+        Spec("precheck", lambda event, known, text: prechecking.press(event, known, _of(known)), draft=True),
         Spec(
             "submit",
             lambda event, known, text: submitting.before_submit(event, known, _of(known)),

@@ -7,7 +7,21 @@ Where an answer needs a look at something there is a `Look` among the effects: t
 from dataclasses import replace
 from typing import assert_never
 
-from bot.core import asking, cards, chatting, documents, drafting, fetching, hearing, notices, privacy, setup, submitting, today
+from bot.core import (
+    asking,
+    cards,
+    chatting,
+    documents,
+    drafting,
+    fetching,
+    hearing,
+    notices,
+    prechecking,
+    privacy,
+    setup,
+    submitting,
+    today,
+)
 from bot.core.commands import COMMANDS, is_author
 from bot.core.contribute import FORMS
 from bot.core.gate import OPERATOR, barred, gate, off
@@ -86,7 +100,7 @@ def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
         return refused
     if spec.draft and not _mine(event, known):
         return [_no_draft(known)]
-    if name in ("submit", "discard") and text.strip() and known.draft and known.draft.id != text.split()[0].lower():
+    if name in ("submit", "discard", "precheck") and text.strip() and known.draft and known.draft.id != text.split()[0].lower():
         return [_no_draft(known)]
     return spec.does(event, known, text)
 
@@ -147,6 +161,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "later": drafting.later,
         "discard": drafting.discard,
         "open": drafting.resume,
+        "precheck": prechecking.press,
         "submit": submitting.before_submit,
         "overwrite": submitting.overwrite,
         "reread": documents.again,
@@ -210,7 +225,9 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
         return []
     if fetching.is_reading(moved.run):
         return documents.moved(event, known, draft, moved)
-    run = Run(moved.run, moved.state, moved.facts)
+    if _until(known, draft, moved) == prechecking.STAGE:
+        return prechecking.moved(event, known, draft, moved)
+    run = Run(moved.run, moved.state, moved.facts, "propose")
     card = notices.run(draft, run, known.words, moved.fraction)
     effects: list[Effect] = [Show(card, f"run.{moved.run}", draft.place)]
     if moved.state not in ("done", "failed", "cancelled"):
@@ -221,6 +238,17 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
     if moved.state == "done" and draft.run == moved.run == submitting.run_of(draft):
         effects += drafting.settle(event, known, replace(draft, state="submitted"), ask=False)
     return effects
+
+
+def _until(known: Known, draft: Draft, moved: Moved) -> str:
+    """What a draft's run is for. Its step says so where it can: the record may have gone on to the next by now.
+
+    One that was refused has no record of that; then what is signed was to be submitted.
+    """
+    told = "propose" if "branch" in moved.facts else prechecking.STAGE if "verdict" in moved.facts else moved.stage
+    recorded = known.run.until if known.run and known.run.id == moved.run else ""
+    guessed = "" if draft.signed or moved.run != submitting.run_of(draft) else prechecking.STAGE
+    return told or recorded or guessed
 
 
 def _mine(event: Event, known: Known) -> bool:

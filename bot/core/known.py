@@ -121,6 +121,38 @@ class Offer:
     made_here: bool = False
 
 
+CheckedState = Literal["known", "gap", "uncertain"]
+CheckedVerdict = Literal["worth", "known", "mixed", "uncertain"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """A question of a precheck: what decided on it (`why`, see pipeline.judging), and the judge's own words or ""."""
+
+    question: str
+    wanted: str
+    said: str
+    state: CheckedState
+    why: str
+    quote: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a precheck found; without rows where there was none, or it is gone. `confidence` is 0 to 1.
+
+    `trusted`: the judge passed its trials.
+    """
+
+    rows: tuple[CheckedRow, ...] = ()
+    verdict: CheckedVerdict = "uncertain"
+    confidence: float = 0.0
+    counts: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+    judge: str = ""
+    trusted: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """All that `decide` may use besides the event; `tree` is for completion.
@@ -182,6 +214,11 @@ class Known:
         assert found is None or isinstance(found, tuple)
         return found
 
+    def checked(self) -> Checked | None:
+        found = self.found.get("precheck")
+        assert found is None or isinstance(found, Checked)
+        return found
+
     def brought(self) -> tuple[Brought, ...] | None:
         found = self.found.get("file")
         assert found is None or isinstance(found, tuple)
@@ -218,8 +255,10 @@ def tells(event: Event) -> str:
 
 
 def runs(event: Event, draft: Draft | None) -> str:
-    """The id of the run that the event is about: a button names it, else the draft's; "" if none."""
+    """The id of the run that the event is about: a step or a button names it, else the draft's; "" if none."""
     match event.act:
+        case Moved(run):
+            return run
         case Press(token) if token.startswith("run."):
             return token.partition("|")[2]
         case Press(token) if token.startswith("setup.start|"):
@@ -237,7 +276,7 @@ def concerns(event: Event, conversation: Conversation) -> str:
             return token.partition("|")[2].partition(".")[0]
         case Press(token) if token.startswith("faq.mine|"):
             return token.rpartition(".")[2]
-        case Command("draft" | "discard" | "submit", text) if text.strip():
+        case Command("draft" | "discard" | "precheck" | "submit", text) if text.strip():
             return text.split()[0].lower()
         case _:
             return conversation.draft

@@ -1,6 +1,8 @@
 """The cards besides the draft's own: runs, documents, files that were sent, lists; made from words and records."""
 
+import math
 import re
+from collections.abc import Mapping
 
 from bot.core import cards
 from bot.core.known import Brought, Entry, Excerpt, Known
@@ -22,25 +24,87 @@ from bot.core.talk import (
     Text,
 )
 from bot.core.words import Words
+from pipeline.errors import Problem
 
 TOLD = 2500  # characters of a list of changes; Slack's sections take 3,000
 ROOM = 10  # blocks of an entry's text; a card takes 12
 
 
 def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
-    """The card of a run, edited at every step; its buttons are gone when it ended."""
-    title = cards.clip(words("run.title", name=cards.name_of(record, words), id=run.id), TITLE)
-    facts = {key: cards.quoted(value, 200) for key, value in run.facts.items()}
-    text = words(f"run.{run.state}", **{"stage": "", "branch": "", "commit": "", "cause": "", "pull": "", **facts})
+    """The card of a run, edited at every step; its buttons are gone when it is done."""
+    kind, verb = ("precheck", "precheck") if run.until == "precheck" else ("run", "submit")
+    title = cards.clip(words(f"{kind}.title", name=cards.name_of(record, words), id=run.id), TITLE)
+    told = _precheck(run, words) if kind == "precheck" else _submit(run, words)
+    text = "\n".join(filter(None, (told, stands(run, words))))
     blocks: list[Block] = [Text(text)]
     if run.state == "running":
-        blocks.append(Bar(fraction, cards.clip(run.facts.get("stage", ""), LABEL)))
-    buttons = {
-        "waiting": (cards.button(words, "cancel", f"run.cancel|{run.id}", "danger"),),
-        "running": (cards.button(words, "cancel", f"run.cancel|{run.id}", "danger"),),
-        "failed": (cards.button(words, "again", f"draft.submit|{record.id}"),),
-    }.get(run.state, ())
+        blocks.append(Bar(fraction, cards.clip(words("precheck.bar") if verb == kind else run.facts.get("stage", ""), LABEL)))
+    cancel = cards.button(words, "cancel", f"run.cancel|{run.id}", "danger")
+    again = cards.button(words, "again", f"draft.{verb}|{record.id}")
+    buttons = {"waiting": (cancel,), "running": (cancel,), "failed": (again,), "cancelled": (again,)}.get(run.state, ())
     return Card(title, tuple(blocks), buttons)
+
+
+def _submit(run: Run, words: Words) -> str:
+    facts = {key: cards.quoted(value, 200) for key, value in run.facts.items()}
+    if run.facts.get("code", "").startswith("run"):  # of the pool, which says more to operators
+        facts["cause"] = cards.say_problem(words, Problem(run.facts["code"], facts["cause"], facts=run.facts))
+    return words(f"run.{run.state}", **{"stage": "", "branch": "", "commit": "", "cause": "", "pull": "", **facts})
+
+
+def _precheck(run: Run, words: Words) -> str:
+    """How a precheck stands: what has come of its answers and votes, or how it ended."""
+    facts = {key: cards.quoted(value, 200) for key, value in run.facts.items()}
+    if run.state == "running" and "answers" in facts:
+        votes = words("precheck.votes", **facts) if facts.get("ballots", "0") != "0" else ""
+        return " ".join(filter(None, (words("precheck.answers", **facts), votes)))
+    if run.state == "done":
+        return words("precheck.done", counts=counted(run.facts, words))
+    if run.state == "failed":
+        problem = Problem(run.facts.get("code", ""), run.facts.get("cause", ""), facts=run.facts)
+        return words("run.failed", cause=cards.say_problem(words, problem))
+    return words(f"run.{run.state}" if run.state != "running" else "precheck.asking")
+
+
+def counted(counts: Mapping[str, str], words: Words) -> str:
+    """ "4 gaps, 1 known": how many questions of a precheck are what, without those that are none."""
+    found = [(state, counts.get(state, "0")) for state in ("gap", "known", "uncertain")]
+    one = {state: f"precheck.count.{state}{'.1' if count == '1' else ''}" for state, count in found}
+    return ", ".join(words(one[state], count=count) for state, count in found if count != "0")
+
+
+def stands(run: Run, words: Words) -> str:
+    """Why a run waits again, its place in its lane and the time until it is done, as far as they are known."""
+    if run.state == "waiting" and run.facts.get("again"):
+        facts = {key: cards.quoted(run.facts.get(key, ""), 200) for key in ("again", "pause_s", "try", "tries")}
+        return words("stands.again", **facts)
+    return "\n".join(filter(None, (words("stands.lost") if run.facts.get("lost") else "", _place(run, words))))
+
+
+def _place(run: Run, words: Words) -> str:
+    place = run.facts.get("position", "") if run.state == "waiting" else ""
+    low_s, high_s = (_number(run.facts.get(name, "")) for name in ("low_s", "high_s"))
+    wait = _span(low_s, high_s, words) if high_s and run.state in ("waiting", "running") else ""
+    if run.state == "waiting" and run.facts.get("paused"):
+        return words("stands.paused", place=place)
+    if place and wait:
+        return words("stands.both", place=place, wait=wait)
+    return words("stands.place", place=place) if place else words("stands.wait", wait=wait) if wait else ""
+
+
+def _number(text: str) -> float:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return 0.0
+
+
+def _span(low_s: float, high_s: float, words: Words) -> str:
+    """ "1 to 2 minutes": a time in the unit of its longer end, rounded up."""
+    unit, size = ("hours", 3600) if high_s > 5400 else ("minutes", 60) if high_s > 60 else ("seconds", 1)
+    low, high = (max(1, math.ceil(one / size)) for one in (low_s, high_s))
+    exact = "one" if high == 1 else "same" if low == high else "range"
+    return words(f"stands.{unit}.{exact}", low=low, high=high)
 
 
 def reading(record: Draft, run: Run, words: Words, fraction: float) -> Card:
@@ -49,7 +113,7 @@ def reading(record: Draft, run: Run, words: Words, fraction: float) -> Card:
     facts["commit"] = facts.get("commit", "")[:12]
     state = run.state if words.has(f"reading.{run.state}") else "running"
     text = words(f"reading.{state}", **{"cause": "", "listed": "", **facts})
-    blocks: list[Block] = [Text(text)]
+    blocks: list[Block] = [Text("\n".join(filter(None, (text, stands(run, words)))))]
     if run.state == "running":
         blocks.append(Bar(fraction, cards.clip(words("reading.bar"), LABEL)))
     stop = (cards.button(words, "cancel", f"run.cancel|{run.id}", "danger"),) if run.state in ("waiting", "running") else ()

@@ -203,11 +203,12 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as its record has it."""
+    """A run as its record has it. `until` is the last stage that it was started for, "" where nobody knows."""
 
     id: str
     state: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    until: str = ""
 
 
 Saved = Draft | Conversation | Person | Spent | Asked | Turn | Kept | Paused | Audit

@@ -14,13 +14,18 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """`denied` names acts this role may not do; `quotas` and `cooldowns_s` go by act; `weight` is its share of the pool."""
+    """`denied` names acts this role may not do; `quotas` and `cooldowns_s` go by act; `weight` is its share of the pool.
+
+    `waiting`, `running`: how many runs of one person may wait, and be carried at once; 0 for no limit.
+    """
 
     name: str
     denied: frozenset[str] = frozenset()
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     cooldowns_s: Mapping[str, float] = field(default_factory=dict)
     weight: float = 1.0
+    waiting: int = 0
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,11 @@ def may(act: str, roles: Sequence[Role], used: Sequence[float], at: float) -> Ve
     if allowed:
         return max(allowed, key=lambda verdict: float("inf") if verdict.left < 0 else verdict.left)
     return min(verdicts, key=lambda verdict: (verdict.why == "role", verdict.wait_s))
+
+
+def most(limits: Sequence[int]) -> int:
+    """The limit that holds for somebody with several roles: the widest of theirs; 0, no limit, is the widest of all."""
+    return 0 if not all(limits) else max(limits, default=0)
 
 
 def _may(act: str, role: Role, used: Sequence[float], at: float) -> Verdict:

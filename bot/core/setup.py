@@ -130,7 +130,9 @@ def card(name: str, run: Run, words: Words, fraction: float) -> Card:
     """The run as it stands: what is being done, how far it is, how long it takes."""
     facts = dict.fromkeys(BLANK, "") | {key: cards.quoted(value, 200) for key, value in run.facts.items()}
     blocks: list[Block] = []
-    if run.state == "running":
+    if run.state == "waiting" and (stands := notices.stands(run, words)):
+        blocks.append(Text(stands))
+    elif run.state == "running":
         act = f"setup.act.{facts.get('act', '')}"
         left = words("setup.left", left=facts["left"]) if facts["left"] else ""
         blocks.append(Text(words(act if words.has(act) else "setup.act", **facts)))

@@ -16,6 +16,8 @@ def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:
     """Show what would go out, or what is still missing."""
     if not form.whole(FORMS[draft.form], draft.answers):
         return settle(event, known, replace(draft, asked=""), lead=known.words("submit.not_yet"))
+    if prechecks(known, draft):
+        return [Answer(known.words("precheck.first"), place=draft.place, private=True)]
     finding = known.finding()
     if finding is None:
         return [Look("draft", draft)]
@@ -65,6 +67,8 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
     """Start the run that proposes the draft. Its key is the draft's revision: a second press is the same run."""
     if not form.whole(FORMS[draft.form], draft.answers):
         return before_submit(event, known, draft)
+    if prechecks(known, draft):
+        return [Answer(known.words("precheck.first"), place=draft.place, private=True)]
     if draft.state == "submitted" and draft.run == run_of(draft):
         return [Answer(known.words("submit.already"), place=draft.place)]
     person = known.person
@@ -85,6 +89,13 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
         Show(resolved, f"submit.{draft.id}", draft.place),
         Start(run_of(draft), "contribution", inputs, until="propose"),
     ]
+
+
+def prechecks(known: Known, draft: Draft) -> bool:
+    """Whether the run of this revision is being prechecked: a precheck that fails would take a submission with it."""
+    run = known.run
+    active = run is not None and run.id == run_of(draft) and run.state in ("waiting", "running", "stopping")
+    return active and run is not None and run.until == "precheck"
 
 
 def run_of(draft: Draft) -> str:

@@ -352,10 +352,11 @@ class Look:
 
     The subject: of "draft" a Draft as it would stand; of "file" Files, or a text typed in their place; of "passages" the
     run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
-    "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; "serving" has none.
+    "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; of "precheck" the run
+    that made one; "serving" has none.
     """
 
-    what: Literal["draft", "file", "passages", "faq", "entry", "mine", "serving", "models"]
+    what: Literal["draft", "file", "passages", "faq", "entry", "mine", "serving", "models", "precheck"]
     subject: object
 
 

@@ -7,7 +7,6 @@ vLLM pins a torch of its own and lives in an environment of its own: nothing of 
 
 import json
 import shlex
-import stat
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from pipeline import secret
 from pipeline.errors import Invalid, Problem
 from pipeline.models import catalog, machine
 
@@ -215,17 +215,7 @@ def _has_vllm(python: Path) -> bool:
 
 def key(environment: Mapping[str, str], file: Path | None) -> str:
     """The API key: from a file that only its owner can read, else from the environment; "" for none."""
-    if file is None:
-        return environment.get(KEY, "").strip()
-    try:
-        if stat.S_IMODE(file.stat().st_mode) & 0o077:
-            raise Invalid(Problem("serve.key", "others may read it.", str(file), f"Do: chmod 600 {shlex.quote(str(file))}"))
-        found = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(Problem("serve.key", f"it cannot be read: {error}.", str(file))) from None
-    if not found:
-        raise Invalid(Problem("serve.key", "it is empty.", str(file), "Write a long random word into it."))
-    return found
+    return secret.file(file) if file else secret.read(environment, KEY)
 
 
 def models_of(environment: Mapping[str, str]) -> Path:

@@ -23,6 +23,13 @@ from pipeline.taxonomy import GROUNDED_SKILLS, KNOWLEDGE, SKILLS, path_problems
 FILES = ("qna.yaml", "attribution.txt")
 GIT_S = 60.0  # longest time for one git command
 SUBJECT = 72  # characters of a commit's first line
+QUOTED = 1000  # characters of an answer in the pull request's text: with 15 questions well below GitHub's 65,536 for all
+VERDICTS = {
+    "worth": "Worth teaching",
+    "known": "Known already",
+    "mixed": "Partly known already",
+    "uncertain": "Not certain whether it is known already",
+}
 KINDS = {SKILLS: "freeform skill", GROUNDED_SKILLS: "grounded skill", KNOWLEDGE: "piece of knowledge"}
 # Settings of the checkout that would run a program, write beside the index given here, or change a commit's bytes.
 OVERRULED = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.splitIndex=false", "i18n.commitEncoding=UTF-8")
@@ -98,7 +105,8 @@ def propose(job: Job) -> Mapping[str, str]:
     return facts
 
 
-PROPOSE = Stage("propose", ("entry/qna.yaml", "entry/attribution.txt"), ("pull.md", "pull.json"), propose)
+READS = ("entry/qna.yaml", "entry/attribution.txt", "precheck.json")
+PROPOSE = Stage("propose", READS, ("pull.md", "pull.json"), propose, alone=True)
 
 
 def _opened(settings: Mapping[str, Any]) -> tuple[Checkout, str]:
@@ -181,14 +189,51 @@ def pull_text(job: Job) -> str:
         "description": _quoted(str(job.inputs["description"])),
         "fence": "`" * max(3, 1 + max(map(len, re.findall(r"`+", qna)), default=0)),
         "qna": qna.rstrip("\n"),
+        "response": _response(job.folder / "precheck.json"),
     }
     return template.format(**facts)
 
 
+def _response(path: Path) -> str:
+    """What the model answered before, question by question, beside the contributor; or that nobody asked it."""
+    try:
+        found = json.loads(path.read_bytes())
+        return "\n\n".join([_asked(found), *(_answered(*one) for one in enumerate(found["questions"], 1))])
+    except FileNotFoundError:
+        return "Not asked: there was no precheck."
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failed(f"{path} cannot be read ({error}); a new precheck writes it anew") from error
+
+
+def _asked(found: Mapping[str, Any]) -> str:
+    counts = {state: int(found["counts"][state]) for state in ("gap", "known", "uncertain")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    names = [_inline(str(found[role]["name"]) or "a model without a name") for role in ("model", "judge")]
+    verdict, chance = VERDICTS[found["verdict"]], f", {found['confidence']:.0%} sure" if found["confidence"] else ""
+    return f"{names[0]} was asked each question; {names[1]} and plain measures judged: {told}. {verdict}{chance}."
+
+
+def _answered(number: int, row: Mapping[str, str]) -> str:
+    parts = {"Input": row["question"], "The contributor's answer": row["wanted"], "The model's answer today": row["said"]}
+    quotes = [f"{name}:\n\n{_quoted(_clipped(text) or '(nothing)')}" for name, text in parts.items()]
+    return "\n\n".join([f"**{number}. {_inline(row['state'])}.** {_inline(row['reason'])}", *quotes])
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= QUOTED else f"{text[:QUOTED].rstrip()} …"
+
+
+def _inline(text: str) -> str:
+    return _escaped(" ".join(text.split()))
+
+
 def _quoted(text: str) -> str:
     """A person's text as a markdown quotation: it pings nobody and starts no list, heading or tag."""
-    safe = _mute(re.sub(r"([\\`*_#<>\[\]!|&])", r"\\\1", text))
-    return "\n".join(f"> {line}" for line in safe.splitlines() or [""])  # markdown ends a line at \r too
+    return "\n".join(f"> {line}" for line in _escaped(text).splitlines() or [""])  # markdown ends a line at \r too
+
+
+def _escaped(text: str) -> str:
+    return _mute(re.sub(r"([\\`*_#<>\[\]!|&])", r"\\\1", text))
 
 
 def _mute(text: str) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import Wordless
 from bot.core.records import Asked, Draft, Kept
 from bot.core.talk import Answer, Card, Event, Said
 from bot.forget import export, forget, sweep, without
@@ -19,6 +18,7 @@ from bot.settings import Settings
 from bot.store import Store, Writes
 from bot.transcript import parse
 from pipeline.embedded import Server
+from pipeline.logs import Wordless
 from pipeline.memory import Memory
 from tests.fakes.model import Model
 

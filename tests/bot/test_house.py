@@ -32,7 +32,12 @@ DOORS = {
     "pipeline.models.machine",
     "pipeline.models.shelf",
     "pipeline.memory",
-    "pipeline.carrier",
+    "pipeline.carrying",
+    "pipeline.checkup",
+    "pipeline.installation",
+    "pipeline.judging",
+    "pipeline.logs",
+    "pipeline.secret",
     "pipeline.embedded",
     "pipeline.demo",
 }
@@ -166,8 +171,13 @@ def test_nothing_dangerous_is_called(path: Path) -> None:
 
 def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_children_only() -> None:
     readers = {name_of(path) for path in MODULES if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
-    begins = {"bot.__main__", "pipeline.__main__", "pipeline.stages.model"}
-    hands_on = {"pipeline.stages.propose", "pipeline.models.install", "pipeline.models.running"}  # to git, pip, vLLM
+    begins = {"bot.__main__", "pipeline.__main__", "pipeline.stages.model", "pipeline.stages.precheck"}
+    hands_on = {
+        "pipeline.stages.propose",
+        "pipeline.models.install",
+        "pipeline.models.running",
+        "pipeline.carrying",
+    }  # git, pip, vLLM
 
     assert readers == begins | hands_on
 

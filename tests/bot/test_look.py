@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.known import Checked, CheckedRow
 from bot.core.records import Draft
 from bot.core.talk import File, Look
 from bot.look import Looker
@@ -78,3 +79,41 @@ async def test_places_lie_under_the_root_of_the_drafts_form(looker: Looker) -> N
         "grounded": "compositional_skills/grounded/miscellaneous_unknown/new_skill",
         "knowledge": "knowledge/miscellaneous_unknown/new_knowledge",
     }
+
+
+FOUND = {
+    "version": 1,
+    "model": {"name": "small", "version": "abc"},
+    "judge": {"name": "big", "version": "", "trials": 8, "right": 3, "trusted": False},
+    "verdict": "worth",
+    "confidence": 0.9,
+    "counts": {"known": 0, "gap": 1, "uncertain": 0},
+    "questions": [
+        {"question": "q", "wanted": "w", "said": "s", "state": "gap", "why": "judge", "quote": "It is not.", "votes": []}
+    ],
+}
+
+
+async def test_a_precheck_is_read_from_its_run(looker: Looker) -> None:
+    (looker.runs / "k7.1").mkdir()
+    (looker.runs / "k7.1" / "precheck.json").write_text(json.dumps(FOUND), encoding="utf-8")
+    row = CheckedRow("q", "w", "s", "gap", "judge", "It is not.")
+
+    assert await looker(Look("precheck", "k7.1"), fetch) == Checked(
+        (row,), "worth", 0.9, {"known": "0", "gap": "1", "uncertain": "0"}, "small", "big", False
+    )
+
+
+@pytest.mark.parametrize("run", ["..", "../runs/../..", "k8.1", "", "/"])
+async def test_a_precheck_that_is_not_there_or_lies_elsewhere_has_no_rows(looker: Looker, run: str) -> None:
+    (looker.runs.parent / "precheck.json").write_text(json.dumps(FOUND), encoding="utf-8")
+
+    assert await looker(Look("precheck", run), fetch) == Checked()
+
+
+@pytest.mark.parametrize("change", [{"verdict": "sunny"}, {"questions": [{}]}, {"counts": {"gap": "many"}}, {"judge": None}])
+async def test_a_precheck_of_another_version_has_no_rows(looker: Looker, change: dict[str, object]) -> None:
+    (looker.runs / "k7.1").mkdir()
+    (looker.runs / "k7.1" / "precheck.json").write_text(json.dumps({**FOUND, **change}), encoding="utf-8")
+
+    assert await looker(Look("precheck", "k7.1"), fetch) == Checked()

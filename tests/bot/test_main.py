@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import LOSSES, main, remarks
-from bot.settings import load, masked
+from bot.__main__ import main, remarks
+from bot.settings import load
+from pipeline.checkup import LOSSES
+from pipeline.secret import masked
 
 
 def test_a_windows_drive_under_wsl_gets_a_sentence_and_nothing_else_does() -> None:

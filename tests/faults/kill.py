@@ -31,11 +31,12 @@ from bot.play import BEGIN
 from bot.rows import Message
 from bot.store import Store
 from pipeline import demo
-from pipeline.carrier import carry
+from pipeline.carrying import Terms
 from pipeline.embedded import Server
 from pipeline.files import write
 from pipeline.memory import Memory, connect
 from pipeline.runs import Runs
+from pipeline.worker import Pool
 
 HOME = Path(__file__).resolve().parent.parent.parent
 WRITES = ("SET", "HSET", "HDEL", "RPUSH", "LREM", "DEL", "ZADD", "ZREM", "EVAL")
@@ -155,7 +156,8 @@ async def session(folder: Path, url: str, die_at: int) -> int:
     loaded = settings_module.load({"LABBOT_HOME": str(HOME), "LABBOT_DATA": str(folder)})
     template = str(HOME / "configs" / "pull.md")
     settings = {"propose": {"path": str(folder / "taxonomy"), "branch": "main", "template": template}}
-    runs = Runs(memory, folder / "runs", settings, clock=lambda: BEGIN + 100, look_s=0.02)
+    runs = Runs(memory, folder / "runs", settings, clock=lambda: BEGIN + 100)
+    pool = Pool(url, runs.folder, settings, {"cpu": 2}, Terms(lease_s=0.3), clock=runs.clock)
     voice = Double(folder, counter)
     app = App(
         store,
@@ -168,7 +170,7 @@ async def session(folder: Path, url: str, die_at: int) -> int:
     )
     app.roles = loaded.roles
     ready = asyncio.Event()
-    tasks = [asyncio.create_task(app.run(ready)), asyncio.create_task(carry(runs))]
+    tasks = [asyncio.create_task(app.run(ready)), asyncio.create_task(pool.serve())]
     await ready.wait()
     person = await store.person("double", "", "alice", "alice")
     acknowledged = folder / "acknowledged"

@@ -23,12 +23,15 @@ def told(folder: Path, text: str | bytes, overrides: dict[str, str] | None = Non
 
 
 def test_the_shipped_file_loads() -> None:
-    day, submit = RoleConfig(quotas={"draft": "20/day", "submit": "10/day"}, cooldowns_s={"submit": 2}), {"submit": 2.0}
+    submit = {"submit": 2.0}
+    few, many = ({"draft": f"{most}/day", "precheck": f"{most}/day", "submit": f"{most // 2}/day"} for most in (20, 50))
+    many["submit"] = "20/day"
+    day = RoleConfig(quotas=few, cooldowns_s=submit, waiting=10, running=2)
 
     assert config.load(HOME / "configs" / "bot.yaml") == BotConfig(
         roles={
             "everyone": day,
-            "contributor": RoleConfig(quotas={"draft": "50/day", "submit": "20/day"}, cooldowns_s=submit),
+            "contributor": RoleConfig(quotas=many, cooldowns_s=submit, waiting=20, running=4),
             "triager": RoleConfig(weight=2),
             "operator": RoleConfig(weight=4),
         },

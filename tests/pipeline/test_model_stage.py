@@ -1,30 +1,32 @@
 """The recipe `model` sets a model up as a run: installed, brought or made, chosen; told on the way, stopped when asked."""
 
-import asyncio
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from pipeline import carrier, recipe
-from pipeline.carrier import Limit, carry
+from pipeline import recipe
+from pipeline.embedded import Server
 from pipeline.memory import Memory
 from pipeline.models import catalog
 from pipeline.models.catalog import Card
-from pipeline.runs import ENDED, Runs, Step
+from pipeline.runs import Runs, Step
 from pipeline.stages.model import LIMIT_S
+from pipeline.worker import Pool
 from tests.conftest import HOME
 from tests.fakes import pip
 from tests.fakes.hub import HubHost
+from tests.pipeline import pool
+from tests.pipeline.pool import until
 
 BOUND_S = 30.0
 NAME = "small-lab"
@@ -71,38 +73,23 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def door(memory: Memory, tmp_path: Path, home: Path, folder: Path) -> Runs:
     both = {"home": str(home), "folder": str(folder)}
-    return Runs(memory, tmp_path / "runs", {"engine": both, "model": both}, look_s=0.01)
+    return Runs(memory, tmp_path / "runs", {"engine": both, "model": both})
 
 
 async def start(door: Runs, name: str = NAME, key: str = "") -> str:
     return await door.start(key or f"model-{name}", "model", {"name": name}, person="alice")
 
 
-@asynccontextmanager
-async def carried(door: Runs) -> AsyncIterator[None]:
-    task = asyncio.create_task(carry(door))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+Carried = Callable[..., AbstractAsyncContextManager[Pool]]
+
+
+@pytest.fixture
+def carried(door: Runs, server: Server) -> Carried:
+    return partial(pool.carried, door, server.url)
 
 
 async def told(door: Runs, key: str = f"model-{NAME}", after: int = -1) -> list[Step]:
-    steps = []
-    async with asyncio.timeout(BOUND_S), aclosing(door.watch(key, after)) as watched:  # type: ignore[type-var]
-        async for step in watched:
-            steps.append(step)
-            if step.state in ENDED:
-                return steps
-    raise AssertionError("a watch ended by itself")
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not holds():
-            await asyncio.sleep(0.01)
+    return await pool.told(door, key, after, bound_s=BOUND_S)
 
 
 def alive(pid: int) -> bool:
@@ -114,9 +101,9 @@ def alive(pid: int) -> bool:
 # --- set up
 
 
-async def test_a_model_is_installed_for_brought_and_chosen(door: Runs, home: Path, folder: Path) -> None:
+async def test_a_model_is_installed_for_brought_and_chosen(door: Runs, carried: Carried, home: Path, folder: Path) -> None:
     await start(door)
-    async with carried(door):
+    async with carried():
         steps = await told(door)
 
     acts = [(step.facts["stage"], step.facts.get("act", "")) for step in steps if step.state == "running" and step.facts]
@@ -136,9 +123,9 @@ async def test_a_model_is_installed_for_brought_and_chosen(door: Runs, home: Pat
     assert catalog.weights(folder, NAME).read_bytes() == CONTENT
 
 
-async def test_what_is_there_already_is_free(door: Runs, home: Path, folder: Path, host: HubHost) -> None:
+async def test_what_is_there_already_is_free(door: Runs, carried: Carried, home: Path, folder: Path, host: HubHost) -> None:
     await start(door)
-    async with carried(door):
+    async with carried():
         await told(door)
         (home / "asked.json").unlink()
         asked = len(host.asked)
@@ -151,33 +138,37 @@ async def test_what_is_there_already_is_free(door: Runs, home: Path, folder: Pat
     assert (len(host.asked), (home / "asked.json").exists()) == (asked, False)
 
 
-async def test_a_model_that_was_taken_away_is_brought_again_by_the_same_folder(door: Runs, home: Path, folder: Path) -> None:
+async def test_a_model_that_was_taken_away_is_brought_again_by_the_same_folder(
+    door: Runs, carried: Carried, home: Path, folder: Path
+) -> None:
     await start(door)
-    async with carried(door):
+    async with carried():
         await told(door)
     catalog.remove(folder, NAME)
-    done = labpipe(door.folder / f"model-{NAME}")
+    done = [labpipe(door.folder / f"model-{NAME}", stage).returncode for stage in ("engine", "model")]
 
-    assert (done.returncode, catalog.chosen(folder)) == (0, NAME)
+    assert (done, catalog.chosen(folder)) == ([0, 0], NAME)
 
 
-async def test_the_practice_model_wants_what_trains_it_too(door: Runs, home: Path) -> None:
+async def test_the_practice_model_wants_what_trains_it_too(door: Runs, carried: Carried, home: Path) -> None:
     (home / "plan.txt").write_text("!exit 1\n", encoding="utf-8")
     await start(door, "tiny")
-    async with carried(door):
+    async with carried():
         last = (await told(door, "model-tiny"))[-1]
 
     assert (last.state, json.loads((home / "asked.json").read_bytes())[-1]) == ("failed", ".[local,train]")
 
 
 @pytest.mark.parametrize("name", ["tiny", "mine-q8_0"])
-async def test_a_model_that_is_here_is_chosen_as_it_is(door: Runs, home: Path, folder: Path, host: HubHost, name: str) -> None:
+async def test_a_model_that_is_here_is_chosen_as_it_is(
+    door: Runs, carried: Carried, home: Path, folder: Path, host: HubHost, name: str
+) -> None:
     place = catalog.weights(folder, name)
     place.parent.mkdir(parents=True)
     place.write_bytes(b"GGUF")
     catalog.keep(folder, Card(name, "made on this machine", "Apache-2.0", 4, "0" * 64))
     await start(door, name)
-    async with carried(door):
+    async with carried():
         last = (await told(door, f"model-{name}"))[-1]
 
     assert (last.state, catalog.chosen(folder), host.asked) == ("done", name, [])
@@ -189,50 +180,56 @@ async def test_a_model_that_is_here_is_chosen_as_it_is(door: Runs, home: Path, f
 
 
 async def test_a_machine_without_a_network_fails_with_the_command_to_type(
-    door: Runs, folder: Path, monkeypatch: pytest.MonkeyPatch
+    door: Runs, carried: Carried, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     await start(door)
-    async with carried(door):
-        last = (await told(door))[-1]
+    async with carried(pauses_s=(0.01,)):
+        steps = await told(door)
 
+    last = steps[-1]
+    assert list(dict.fromkeys(step.facts["try"] for step in steps if "again" in step.facts)) == ["1", "2"]
     assert (last.state, last.facts["by"], catalog.chosen(folder)) == ("failed", "Temporary", "")
     assert f"Type `labpipe model download {NAME}` when this machine is on the network" in last.facts["cause"]
 
 
-async def test_a_machine_without_a_compiler_fails_with_what_to_install(door: Runs, home: Path) -> None:
+async def test_a_machine_without_a_compiler_fails_with_what_to_install(door: Runs, carried: Carried, home: Path) -> None:
     (home / "plan.txt").write_text("CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage\n!exit 1\n", encoding="utf-8")
     await start(door)
-    async with carried(door):
+    async with carried():
         last = (await told(door))[-1]
 
     assert (last.state, last.facts["code"], last.facts["command"]) == ("failed", "engine.compiler", "make model")
 
 
-async def test_a_name_that_there_is_not_is_refused_before_anything_is_installed(door: Runs, home: Path) -> None:
+async def test_a_name_that_there_is_not_is_refused_before_anything_is_installed(
+    door: Runs, carried: Carried, home: Path
+) -> None:
     await start(door, "nope")
-    async with carried(door):
+    async with carried():
         last = (await told(door, "model-nope"))[-1]
 
     assert (last.state, last.facts["code"], last.facts["name"]) == ("failed", "catalog.unknown", "nope")
     assert not (home / "asked.json").exists()
 
 
-async def test_a_disk_without_room_for_the_model_is_told_before_anything_is_installed(door: Runs, home: Path) -> None:
+async def test_a_disk_without_room_for_the_model_is_told_before_anything_is_installed(
+    door: Runs, carried: Carried, home: Path
+) -> None:
     path = home / "configs" / "models" / "named.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace(str(len(CONTENT)), str(10**18)), encoding="utf-8")
     await start(door)
-    async with carried(door):
+    async with carried():
         last = (await told(door))[-1]
 
     assert (last.state, last.facts["code"], last.facts["needed"]) == ("failed", "catalog.disk", "1100000000 GB")
     assert not (home / "asked.json").exists()
 
 
-async def test_stopping_an_installation_ends_all_that_it_started(door: Runs, home: Path) -> None:
+async def test_stopping_an_installation_ends_all_that_it_started(door: Runs, carried: Carried, home: Path) -> None:
     (home / "plan.txt").write_text(f"!hold\n{BOTH}", encoding="utf-8")
     await start(door)
-    async with carried(door):
+    async with carried():
         await until((home / "held").exists)
         pids = [int(one) for one in (home / "held").read_text(encoding="utf-8").split()]
         before = [alive(pid) for pid in pids]
@@ -243,11 +240,13 @@ async def test_stopping_an_installation_ends_all_that_it_started(door: Runs, hom
     assert (before, last.state) == ([True, True], "cancelled")
 
 
-async def test_a_download_that_was_stopped_goes_on_when_it_is_started_again(door: Runs, folder: Path, host: HubHost) -> None:
+async def test_a_download_that_was_stopped_goes_on_when_it_is_started_again(
+    door: Runs, carried: Carried, folder: Path, host: HubHost
+) -> None:
     host.cuts, host.holds = [2**19], threading.Event()
     await start(door)
     try:
-        async with carried(door):
+        async with carried():
             await until(host.held.is_set)
             await until(lambda: part_bytes(folder) >= 2**18)
             await door.cancel(f"model-{NAME}", "alice")
@@ -269,39 +268,14 @@ def part_bytes(folder: Path) -> int:
 # --- how long it may take
 
 
-def labpipe(run: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pipeline", "run", str(run)]
+def labpipe(run: Path, stage: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pipeline", "stage", str(run), stage]
     return subprocess.run(command, cwd=HOME, env=os.environ, capture_output=True, text=True, timeout=60, check=False)
 
 
-async def test_its_stages_say_that_they_need_longer_than_runs_are_given(door: Runs) -> None:
+async def test_a_stage_that_names_its_own_time_is_given_it(door: Runs, carried: Carried) -> None:
     await start(door)
-    done = labpipe(door.folder / f"model-{NAME}")
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    async with carried(limit_s=0.01):
+        last = (await told(door))[-1]
 
-    assert [(one["stage"], one["limit_s"]) for one in said if "limit_s" in one] == [("engine", LIMIT_S), ("model", LIMIT_S)]
-    assert [stage.limit_s for one in ("contribution", "document") for stage in recipe.stages(one)] == [0.0, 0.0]
-
-
-async def test_the_carrier_gives_a_stage_the_time_that_it_says(door: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = []
-    monkeypatch.setattr(carrier.Limit, "raise_to", lambda limit, seconds: heard.append(seconds))
-    await start(door)
-    async with carried(door):
-        await told(door)
-
-    assert [seconds for seconds in heard if seconds] == [LIMIT_S, LIMIT_S]
-
-
-async def test_a_limit_is_raised_by_a_stage_that_needs_longer_and_never_lowered() -> None:
-    limit = Limit(600.0)
-    async with limit.timeout:
-        first = limit.timeout.when() or 0.0
-        limit.raise_to(0.0)
-        limit.raise_to(10.0)
-        same = limit.timeout.when()
-        limit.raise_to(7200.0)
-        later = limit.timeout.when() or 0.0
-
-    assert (same, limit.seconds) == (first, 7200.0)
-    assert later - first > 6000.0
+    assert (last.state, recipe.stages("model")[0].limit_s, recipe.stages("document")[0].limit_s) == ("done", LIMIT_S, 0.0)

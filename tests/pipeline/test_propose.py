@@ -551,8 +551,79 @@ def test_the_pull_text_is_upstreams_template_filled_in(runs: Path, checkout: Pat
     template = (HOME / "configs" / "pull.md").read_text(encoding="utf-8")
 
     assert said == template.format(
-        kind="freeform skill", description="> Turn an order\n> into a ticket", leaf=LEAF, fence="```", qna=QNA.rstrip("\n")
+        kind="freeform skill",
+        description="> Turn an order\n> into a ticket",
+        leaf=LEAF,
+        fence="```",
+        qna=QNA.rstrip("\n"),
+        response="Not asked: there was no precheck.",
     )
+
+
+PRECHECKED = {
+    "version": 1,
+    "model": {"name": "granite_1b", "version": "abc"},
+    "judge": {"name": "judge", "version": ""},
+    "verdict": "mixed",
+    "confidence": 0.8125,
+    "counts": {"known": 1, "gap": 1, "uncertain": 0},
+    "questions": [
+        {
+            "question": "Two lamps",
+            "wanted": "item: lamps",
+            "said": "Sure!\nHere",
+            "state": "gap",
+            "reason": "So says the judge.",
+        },
+        {"question": "A cup", "wanted": "item: cup", "said": "", "state": "known", "reason": "The same."},
+    ],
+}
+
+
+def prechecked(work: Job, found: Any = PRECHECKED) -> Job:
+    (work.folder / "precheck.json").write_text(found if isinstance(found, str) else json.dumps(found), encoding="utf-8")
+    return work
+
+
+def test_the_pull_text_shows_what_the_model_answered_beside_the_contributor(runs: Path, checkout: Path) -> None:
+    response = pull_text(prechecked(job(runs, checkout))).partition("original model**\n\n")[2].partition("\n\n**Response")[0]
+
+    assert response == "\n\n".join(
+        [
+            r"granite\_1b was asked each question; judge and plain measures judged: 1 gap, 1 known, 0 uncertain. "
+            "Partly known already, 81% sure.",
+            "**1. gap.** So says the judge.",
+            "Input:",
+            "> Two lamps",
+            "The contributor's answer:",
+            "> item: lamps",
+            "The model's answer today:",
+            "> Sure\\!\n> Here",
+            "**2. known.** The same.",
+            "Input:",
+            "> A cup",
+            "The contributor's answer:",
+            "> item: cup",
+            "The model's answer today:",
+            "> (nothing)",
+        ]
+    )
+
+
+def test_what_the_model_or_the_judge_said_is_text_and_pings_nobody(runs: Path, checkout: Path) -> None:
+    evil = "@octo <!-- \n# Title\n- [x] done {qna}"
+    row = {"question": evil, "wanted": evil, "said": "x" * 5000 + evil, "state": evil, "reason": evil}
+    said = pull_text(prechecked(job(runs, checkout), {**PRECHECKED, "questions": [row]}))
+    lines = said.partition("original model**")[2].partition("**Response")[0].splitlines()
+
+    assert "@octo" not in said and max(map(len, lines)) < 1100
+    assert all(line.startswith(("> ", "**1. ")) for line in lines if "octo" in line or "Title" in line or "done" in line)
+
+
+def test_a_precheck_that_cannot_be_read_is_told(runs: Path, checkout: Path) -> None:
+    for found in ("{", "[]", json.dumps({**PRECHECKED, "verdict": "sunny"}), json.dumps({"questions": []})):
+        with pytest.raises(Failed, match=r"precheck\.json cannot be read"):
+            pull_text(prechecked(job(runs, checkout), found))
 
 
 def test_a_name_cannot_add_lines_to_a_commit(runs: Path, checkout: Path) -> None:

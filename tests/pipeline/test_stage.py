@@ -134,16 +134,24 @@ def test_a_stage_that_failed_leaves_no_receipt(folder: Path) -> None:
 
 
 def test_a_recipe_ends_where_it_is_told_to() -> None:
-    whole = recipe.RECIPES["contribution"]
+    model = recipe.RECIPES["model"]
 
-    assert (recipe.stages("contribution"), recipe.stages("contribution", "propose")) == (whole, whole)
+    assert [recipe.stages("model", name) for name in ("engine", "model", None)] == [model[:1], model, model]
+
+
+def test_a_stage_that_runs_alone_has_none_before_it() -> None:
+    assert [stage.name for stage in recipe.stages("contribution")] == ["precheck", "propose"]
+    assert [[one.name for one in recipe.stages("contribution", name)] for name in ("precheck", "propose")] == [
+        ["precheck"],
+        ["propose"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("names", "code", "message"),
     [
         (("nonsense",), "recipe.unknown", "no recipe 'nonsense' There is: contribution, document, model."),
-        (("contribution", "fly"), "stage.unknown", "contribution has no stage 'fly' There is: propose."),
+        (("contribution", "fly"), "stage.unknown", "contribution has no stage 'fly' There is: precheck, propose."),
     ],
 )
 def test_a_name_that_there_is_not_is_refused_with_those_there_are(names: tuple[str, ...], code: str, message: str) -> None:

@@ -22,12 +22,12 @@ from bot.platforms.terminal.plain import Plain, typed_lines
 from bot.platforms.terminal.say import Desk
 from bot.store import CHANGED
 from bot.voice import Maintainers
-from pipeline.carrier import carry
 from pipeline.errors import Temporary
 
 PLATFORM = WORKSPACE = "terminal"
 GRACE_S = 600.0  # how long a line of a pipe waits for the answer to the one before, runs included
 TTY_LINE = 4096  # bytes of a line that Linux's terminal driver hands over, its end included
+PACE_S = 0.1  # between two edits of a run's card: a screen is drawn in a few milliseconds
 PATIENCE_S = 1.0  # how long a line typed by hand does, for instance while the memory is away
 
 
@@ -52,7 +52,7 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     words = pick(house.settings.words, locale)
     person = await house.store.person(PLATFORM, WORKSPACE, name, name)
     desk = Desk(house.store, person, house.settings.data / "terminal")
-    app = house.app(PLATFORM, desk, maintainers=await maintainers(house))
+    app = house.app(PLATFORM, desk, maintainers=await maintainers(house), pace_s=PACE_S)
     notices: list[Callable[[str], None]] = []
 
     def away(what: str) -> None:
@@ -68,8 +68,8 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
         away=away,
     )
     seat = Seat(person, desk, ear, words)
-    carried = carry(house.runs, house.settings.bot.runs.at_once)
-    tasks = [asyncio.create_task(work) for work in (app.run(), ear.run(), carried, house.keep(), _hear_others(house, desk))]
+    works = (app.run(), ear.run(), house.work(), house.keep(), _hear_others(house, desk))
+    tasks = [asyncio.create_task(work) for work in works]
     await ear.send(Opened(), seat.home)
     front = asyncio.create_task(_plain(house, app, seat, notices) if plain else _screen(house, seat, notices))
     await _until_over(front, tasks, ear)

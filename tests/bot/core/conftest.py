@@ -8,7 +8,7 @@ import pytest
 from bot import settings
 from bot.core.contribute import entry
 from bot.core.decide import decide
-from bot.core.known import Entry, Excerpt, Finding, Known, Offer, Reply, Serving, asks, tells
+from bot.core.known import Checked, Entry, Excerpt, Finding, Known, Offer, Reply, Serving, asks, tells
 from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent, Turn
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
@@ -47,6 +47,7 @@ class Talk:
     turns: dict[str, Turn] = field(default_factory=dict)
     chat: Serving = field(default_factory=Serving)
     offers: tuple[Offer, ...] = ()
+    checked: dict[str, Checked] = field(default_factory=dict)
     as_role: tuple[str, ...] = ("everyone",)
     maintainers: str = ""
     count: int = 0
@@ -96,6 +97,8 @@ class Talk:
             return self.replies.get(look.subject[0], Reply(False, False, 0.0, (), 1, "d1"))
         if look.what in ("serving", "models"):
             return self.chat if look.what == "serving" else self.offers
+        if look.what == "precheck":
+            return self.checked.get(look.subject, Checked())
         if look.what == "entry":
             return self.entries.get(look.subject)
         assert isinstance(look.subject, Draft)

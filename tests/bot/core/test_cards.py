@@ -106,7 +106,7 @@ def test_a_run_has_a_card_in_every_state_with_buttons_only_while_they_do_somethi
         "stopping": [],
         "done": [],
         "failed": ["Try again"],
-        "cancelled": [],
+        "cancelled": ["Try again"],
     }
 
 

@@ -10,7 +10,7 @@ from bot.core.commands import COMMANDS
 from bot.core.contribute import FORMS
 from bot.core.words import pick
 from pipeline import taxonomy
-from pipeline.runs import NEXT
+from pipeline.ledger import STATES
 from tests.bot.core.conftest import HOME, TABLES
 
 SPOKEN = [
@@ -88,7 +88,7 @@ def test_every_command_page_question_and_option_has_words() -> None:
 def test_every_state_of_a_run_has_words() -> None:
     ends = [f"run.{state}.end" for state in ("done", "failed", "cancelled")]
 
-    assert [name for name in [*(f"run.{state}" for state in NEXT), *ends] if name not in TABLES["en"]] == []
+    assert [name for name in [*(f"run.{state}" for state in STATES), *ends] if name not in TABLES["en"]] == []
 
 
 def test_every_problem_of_a_path_has_words() -> None:

@@ -5,7 +5,8 @@ import pytest
 from pipeline.models.estimate import estimate, tokens
 from tests.conftest import HOME
 
-TEXTS = [path.read_text(encoding="utf-8") for path in sorted((HOME / "configs").rglob("*.md"))]
+PATHS = [*sorted((HOME / "configs").rglob("*.md")), *sorted((HOME / "configs" / "words").glob("*.yaml")), HOME / "README.md"]
+TEXTS = [path.read_text(encoding="utf-8") for path in PATHS]
 STRANGE = [
     "12345678901234567890",
     "über Füße, Straße",

@@ -1,0 +1,379 @@
+"""One attempt at a run, in the hands of a worker: a child process a stage, watched, fed, relayed and ended.
+
+The child performs one stage (`perform.py`) in a process group of its own. It holds the lock on the run's folder: an
+attempt whose worker was lost may still have a child here, which is ended before the next begins. The worker feeds it
+through its standard input as often as it renews the lease; one that is not fed for a lease ends itself.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline import recipe
+from pipeline.depot import Depot
+from pipeline.errors import Temporary
+from pipeline.files import taken
+from pipeline.journal import last_fence
+from pipeline.ledger import Record
+from pipeline.metrics import Counts
+from pipeline.models import child as processes
+from pipeline.runs import insist
+from pipeline.stage import Lane, Stage
+
+log = logging.getLogger("labpipe.worker")
+
+LINE_BYTES = 2**20  # the longest line of a child that is read
+LOG_BYTES = 2**19  # of what a child says beside its steps; twice that is kept
+SAVE_S = 5.0  # between two times that a stage's records are kept for other hosts
+LEFT_S = 0.5  # how often it is looked whether a child has ended whose pipes others still have
+STEPS = 1000  # of a child that wait for Redis; beyond that the oldest are left out
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How runs are carried.
+
+    `lease_s`: a worker that has not renewed for so long has lost its runs. `limit_s`: the longest that a stage may take
+    that does not say otherwise; `silence_s`: without a word. `memory_bytes`: the most that its process may take, 0 for no
+    limit. `tries`: how often a stage is begun; `pauses_s`: before each further time, the last one repeats. `stop_s`,
+    `save_s`: from asking a child to end to ending it, where it has nothing to save and where it has. `grace_s`: how long a
+    worker that is to end lets its runs go on. `environment`: further variables of its children; `command`: what they are
+    started with, before `stage RUN STAGE --fed`.
+    """
+
+    lease_s: float = 5.0
+    limit_s: float = 600.0
+    silence_s: float = 900.0
+    memory_bytes: int = 0
+    tries: int = 3
+    pauses_s: tuple[float, ...] = (5.0, 30.0, 120.0)
+    stop_s: float = 3.0
+    save_s: float = 10.0
+    grace_s: float = 10.0
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    command: tuple[str, ...] = (sys.executable, "-m", "pipeline")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A claim: the run, the number of the attempt, how often its stage was tried with this time, and by which lane it came."""
+
+    run: str
+    fence: int
+    tries: int
+    lane: Lane
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a child ended: its status, what its last lines said, and the sentence for what ended it from outside, if that was."""
+
+    status: int
+    facts: dict[str, str]
+    cause: str = ""
+    lost: bool = False  # the run is somebody else's by now, nothing may be written about it
+
+
+class Carrying:
+    """An attempt at a run: `run` carries it to its end. The worker calls `told`, with what a renewal said, and `hand_back`."""
+
+    def __init__(self, depot: Depot, settings: Mapping[str, Any], terms: Terms, attempt: Attempt, counts: Counts) -> None:
+        self.depot, self.ledger, self.folder = depot, depot.ledger, depot.folder / attempt.run
+        self.settings, self.terms = settings, terms
+        self.run_id, self.fence, self.tries, self.lane = attempt.run, attempt.fence, attempt.tries, attempt.lane
+        self.counts = counts
+        self._child: asyncio.subprocess.Process | None = None
+        self._stage: Stage | None = None
+        self._written_as = 0
+        self._why = ""  # "stopping", "lost", "back", or a sentence: why the child is being ended
+        self._ending: asyncio.Task[None] | None = None
+
+    # --- what the worker says
+
+    def told(self, state: str) -> None:
+        """The run's state by the last renewal: go on, stop, or leave it to whoever has it now."""
+        if state != "lost":
+            self.feed()  # one that is to stop may still save
+        if state not in ("running", "waiting") and not self._why:  # one that waits is ours until another takes it
+            self._end(state)
+
+    def feed(self) -> None:
+        """Let the child know that its worker is there."""
+        if self._child and self._child.stdin and self._child.returncode is None:
+            with suppress(OSError, RuntimeError):  # it is just ending
+                self._child.stdin.write(b"\n")
+
+    def hand_back(self) -> None:
+        """End the child, which may save; the run waits again, for another worker."""
+        self._end("back")
+
+    # --- the run
+
+    async def run(self) -> str:
+        """Perform what is wanted and not done yet, stage after stage. Returns what became of the run, for the log."""
+        try:
+            return await self._stages()
+        except FileNotFoundError:
+            return await self._finish("failed", {"cause": f"the folder of run {self.run_id} is gone"})
+        except Temporary as error:  # not of Redis, which is insisted on
+            return await self._again(str(error), {})
+        except Exception as error:  # whatever it is, it ends this run and not the worker
+            log.exception("run %s", self.run_id)
+            return await self._finish("failed", {"cause": f"{type(error).__name__}: {error}"})
+        finally:
+            if self._child:
+                await processes.end(self._child, self.terms.stop_s)
+
+    async def _stages(self) -> str:
+        facts: dict[str, str] = {}
+        while record := await insist(lambda: self.ledger.record(self.run_id)):
+            if record.fence != self.fence:
+                return "lost"
+            if self._why or record.state == "stopping":
+                return await self._stopped(self._why or "stopping")
+            if self.tries > self.terms.tries:
+                cause = f"its worker was lost {self.terms.tries} times in {record.stage or 'its first stage'}"
+                return await self._finish("failed", {"cause": cause, "code": "run.lost"}, dead=True)
+            if not record.left:
+                if (said := await self._finish("done", facts)) != "more":
+                    return said
+                continue
+            stage = self._of(record)
+            if stage.lane != self.lane:
+                return await insist(lambda: self.ledger.back(self.run_id, self.fence, {}, lane=stage.lane, forgiven=True))  # noqa: B023, awaited here
+            began = time.monotonic()
+            await self.depot.bring(self.run_id)
+            ended = await self._perform(stage, facts)
+            facts = ended.facts
+            if ended.status or ended.cause or ended.lost or self._why:
+                return await self._not_done(stage, ended)
+            seconds = time.monotonic() - began
+            self.counts.stage(record.recipe, stage.name, seconds)
+            files = await self.depot.keep(self.run_id, (*stage.reads, *stage.writes, "receipts", "log"))
+            await insist(lambda: self.ledger.did(self.run_id, self.fence, stage.name, seconds, files))  # noqa: B023, awaited here
+            self.tries = 1
+        return "lost"
+
+    def _of(self, record: Record) -> Stage:
+        stages = {stage.name: stage for stage in recipe.RECIPES.get(record.recipe, ())}
+        name = record.left[0]
+        if name not in stages:
+            raise RuntimeError(f"this worker's recipe {record.recipe!r} has no stage {name!r}: it may be of another version")
+        return stages[name]
+
+    async def _not_done(self, stage: Stage, ended: Ended) -> str:
+        if self._why in ("stopping", "lost", "back"):
+            return await self._stopped(self._why)
+        if ended.facts.get("by") == "Temporary":
+            return await self._again(ended.facts.get("cause", ""), ended.facts)
+        cause = self._why or ended.cause or ended.facts.get("cause") or f"its process ended {processes.how(ended.status)}"
+        return await self._finish("failed", {**ended.facts, "cause": cause})
+
+    async def _again(self, cause: str, facts: Mapping[str, str]) -> str:
+        """Try later what may succeed then, unless it was tried often enough."""
+        if self.tries >= self.terms.tries:
+            return await self._finish("failed", {**facts, "cause": cause}, dead=True)
+        pause = self.terms.pauses_s[min(self.tries, len(self.terms.pauses_s)) - 1]
+        told = {"again": cause, "pause_s": f"{pause:.0f}", "try": str(self.tries), "tries": str(self.terms.tries)}
+        return await insist(lambda: self.ledger.back(self.run_id, self.fence, told, lane=self.lane, delay_s=pause))
+
+    async def _stopped(self, why: str) -> str:
+        if why == "lost":
+            return why
+        if why == "back":
+            return await insist(lambda: self.ledger.back(self.run_id, self.fence, {}, lane=self.lane, forgiven=True))
+        record = await insist(lambda: self.ledger.record(self.run_id))
+        return await self._finish("cancelled", record.facts if record else {})
+
+    async def _finish(self, state: str, facts: Mapping[str, str], *, dead: bool = False) -> str:
+        return await insist(lambda: self.ledger.finish(self.run_id, self.fence, state, facts, dead=dead))
+
+    # --- the child
+
+    async def _perform(self, stage: Stage, facts: Mapping[str, str]) -> Ended:
+        """Run a stage's child to its end, whatever ends it. `facts`: of the stages before, kept until others come."""
+        self._stage, ended = stage, Ended(0, dict(facts))
+        lock = await self._lock()
+        try:
+            child = self._child = await self._begin(stage, lock)
+        finally:
+            lock.close()  # the child has it too
+        if self._why:  # told while there was no child to end
+            self._ending = asyncio.create_task(processes.end(child, 0.0))
+        limit = max(self.terms.limit_s, stage.limit_s)
+        try:
+            async with asyncio.timeout(limit), asyncio.TaskGroup() as tasks:
+                steps = asyncio.Queue[dict[str, Any] | None]()
+                tasks.create_task(self._read(child, steps))
+                tasks.create_task(self._tell(steps, ended))
+                tasks.create_task(self._keep_log(child))
+                saving = tasks.create_task(self._save())
+                ended.status = await _status(child)
+                saving.cancel()
+        except TimeoutError:
+            ended.cause = f"it took longer than {limit:.0f} s"
+        finally:
+            if self._ending:
+                await self._ending
+            await processes.end(child, self._patience(stage))
+            self._child = None
+        return ended
+
+    async def _begin(self, stage: Stage, lock: IO[str]) -> asyncio.subprocess.Process:
+        child = await asyncio.create_subprocess_exec(
+            *(*self.terms.command, "stage", str(self.folder), stage.name, "--fed"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+            limit=LINE_BYTES,
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, **self.terms.environment},
+        )
+        lock.truncate(0)
+        lock.write(f"{os.uname().nodename} {child.pid} {_began(child.pid)}")
+        lock.flush()
+        given = {
+            "settings": self.settings.get(stage.name, {}),
+            "fence": self._number(),
+            "lease_s": self.terms.lease_s,
+            "memory_bytes": self.terms.memory_bytes,
+        }
+        assert child.stdin
+        child.stdin.write(json.dumps(given).encode() + b"\n")
+        return child
+
+    def _number(self) -> int:
+        """The attempt's number in the folder's logs: its fence, or a higher one where a Redis that was emptied began anew."""
+        self._written_as = self._written_as or max(self.fence, last_fence(self.folder / "log") + 1)
+        return self._written_as
+
+    async def _lock(self) -> IO[str]:
+        """The lock on the run's folder; whoever has it here belongs to an attempt that no longer counts, and is ended."""
+        lock = (self.folder / "lock").open("a+")
+        for attempt in range(50):
+            if taken(lock):
+                return lock
+            if not attempt:
+                _end_holder(lock)
+            await asyncio.sleep(0.1)
+        lock.close()
+        raise Temporary("another process still works in the run's folder")
+
+    async def _read(self, child: asyncio.subprocess.Process, steps: "asyncio.Queue[dict[str, Any] | None]") -> None:
+        """Hear what a child says, a JSON line a step; one that is silent for too long is ended."""
+        assert child.stdout
+        try:
+            while True:
+                async with asyncio.timeout(self.terms.silence_s):
+                    line = await _line(child.stdout)
+                if not line:
+                    break
+                if steps.qsize() >= STEPS:
+                    steps.get_nowait()
+                if said := _said(line):
+                    steps.put_nowait(said)
+        except TimeoutError:
+            self._end(f"it said nothing for {self.terms.silence_s:.0f} s")
+        steps.put_nowait(None)
+
+    async def _tell(self, steps: "asyncio.Queue[dict[str, Any] | None]", ended: Ended) -> None:
+        """Record a child's steps, each with the facts of those before it; while Redis is away they wait."""
+        while said := await steps.get():
+            ended.facts.update(said.get("facts", {}))
+            words = (str(said.get("stage", "")), float(said.get("fraction", 0.0)), dict(ended.facts))
+            state = await insist(lambda: self.ledger.tell(self.run_id, self.fence, *words))  # noqa: B023, awaited here
+            if state != "running":
+                ended.lost = state == "lost"
+                self.told(state)
+
+    async def _save(self) -> None:
+        """Keep the records that a stage has made so far, for another host to go on from."""
+        while self.depot.store:
+            await asyncio.sleep(SAVE_S)
+            with suppress(Temporary):  # of the store or of Redis: the next time, or at the end
+                files = await self.depot.keep(self.run_id, ("log",))
+                await self.ledger.did(self.run_id, self.fence, "", 0.0, files)
+
+    async def _keep_log(self, child: asyncio.subprocess.Process) -> None:
+        """Keep the last of what a child says beside its steps: in stderr.txt, and before that in stderr.1.txt."""
+        assert child.stderr
+        path = self.folder / "stderr.txt"
+        while piece := await child.stderr.read(2**16):
+            await asyncio.to_thread(_append, path, piece)
+
+    def _end(self, why: str) -> None:
+        """End the child in the background: asked first, then made to."""
+        if self._why:
+            return
+        self._why = why
+        if self._child and self._stage:
+            patience = 0.0 if why == "lost" else self._patience(self._stage)
+            self._ending = asyncio.create_task(processes.end(self._child, patience))
+
+    def _patience(self, stage: Stage) -> float:
+        return self.terms.save_s if stage.saves else self.terms.stop_s
+
+
+def _end_holder(lock: IO[str]) -> None:
+    """End the group of the process that holds the lock, if it is on this machine and still the one that took it."""
+    lock.seek(0)
+    host, _, rest = lock.read().partition(" ")
+    pid, _, began = rest.partition(" ")
+    if host == os.uname().nodename and pid.isdecimal() and began and _began(int(pid)) == began:
+        log.warning("process %s of an earlier attempt still works in %s: it is ended", pid, lock.name)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(pid), signal.SIGKILL)
+
+
+def _began(pid: int) -> str:
+    """When a process began, which tells it from a later one with the same number; "" if there is none."""
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return ""
+
+
+def _append(path: Path, piece: bytes) -> None:
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_name("stderr.1.txt"))
+    with path.open("ab") as file:
+        file.write(piece)
+
+
+async def _status(child: asyncio.subprocess.Process) -> int:
+    """How a child ended; what it left behind is ended too: that has its pipes, and `wait` is over when nobody has them."""
+    while child.returncode is None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_S):
+                await child.wait()
+    await processes.end(child, 0.0)
+    return child.returncode
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line, b"" at the end; one longer than LINE_BYTES is none of ours and left out, but for its end."""
+    while True:
+        with suppress(ValueError):
+            return await stream.readline()
+
+
+def _said(line: bytes) -> dict[str, Any]:
+    """What a child says in a line; nothing where a library printed something of its own."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) and isinstance(said.get("facts", {}), dict) else {}

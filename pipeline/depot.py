@@ -1,0 +1,59 @@
+"""What hosts without a common disk need of each other's runs: brought before a stage, kept after it and while it goes on.
+
+A run's manifest, path -> digest and size, is part of its record, so an attempt that no longer counts cannot add to it.
+Where there is no store all hosts share a disk, and nothing is brought or kept.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pipeline.artefacts import Blob, Store
+
+BEGUN = ("run.json", "entry")  # what a run is begun with
+
+
+class Depot:
+    """The store of an installation's runs; `folder` holds a folder a run on this host."""
+
+    def __init__(self, ledger: Ledger, folder: Path, store: "Store | None" = None) -> None:
+        self.ledger, self.folder, self.store = ledger, folder, store
+
+    async def bring(self, run: str, *paths: str) -> None:
+        """Have a run's files here, those at `paths` or all. Raises Temporary where the store is away, Failed for good."""
+        if self.store:
+            manifest = _manifest(await self.ledger.files(run))
+            wanted = {path: blob for path, blob in manifest.items() if not paths or path in paths}
+            await asyncio.to_thread(self.store.pull, self.folder / run, wanted)
+
+    async def keep(self, run: str, paths: Sequence[str]) -> dict[str, str]:
+        """Keep files and folders of a run; what its record is to say of them. What is not there is left out."""
+        if not self.store:
+            return {}
+        found = await asyncio.to_thread(self.store.push, self.folder / run, paths)
+        return {path: f"{blob.digest} {blob.size}" for path, blob in found.items()}
+
+    async def begin(self, run: str) -> None:
+        """Keep what a run is begun with, before anybody can take it."""
+        if words := [word for pair in (await self.keep(run, BEGUN)).items() for word in pair]:
+            await self.ledger.memory.do("HSET", f"run:{run}:files", *words)
+
+    async def clean(self, runs: Collection[str]) -> None:
+        """Remove what none of these runs names any more."""
+        if self.store:
+            named = {blob.digest for run in runs for blob in _manifest(await self.ledger.files(run)).values()}
+            await asyncio.to_thread(self.store.drop, named)
+
+
+def _manifest(rows: Mapping[str, str]) -> "dict[str, Blob]":
+    from pipeline.artefacts import Blob
+
+    found = {}
+    for path, text in rows.items():
+        digest, _, size = text.partition(" ")
+        found[path] = Blob(digest, int(size))
+    return found

@@ -1,0 +1,59 @@
+"""The folder of a run: what it is begun with, written by whoever begins it and read by whoever performs a stage.
+
+`run.json` holds recipe, person, inputs and the settings of the stages; `entry/` the entry as it would be proposed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import files
+from pipeline.errors import Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What `run.json` says."""
+
+    recipe: str
+    inputs: Mapping[str, Any]
+    settings: Mapping[str, Mapping[str, Any]]
+
+
+def write(folder: Path, recipe: str, inputs: Mapping[str, Any], person: str, settings: Mapping[str, Any]) -> None:
+    """Lay a run's folder out. An input that is an Entry becomes its `entry/` files.
+
+    Inputs that were given before and are not given anew stay, for the stages that they were given for.
+    Raises Invalid for an entry that cannot be written as it is, Failed if the disk does not take it.
+    """
+    from pipeline import qna  # a worker's child only reads, and need not wait for YAML
+    from pipeline.taxonomy import Entry, root_of
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise Failed(f"the folder of run {folder.name} could not be made: {error.strerror}") from error
+    texts = {name: value for name, value in inputs.items() if not isinstance(value, Entry)}
+    for value in inputs.values():
+        if isinstance(value, Entry):
+            files.write(folder / "entry" / "qna.yaml", qna.write(value))
+            files.write(folder / "entry" / "attribution.txt", qna.attribution(value.works))
+            texts["leaf"], texts["root"], texts["description"] = value.leaf, root_of(value), value.description
+    try:
+        before = read(folder).inputs
+    except Failed:  # there is none yet, or it is damaged and written anew
+        before = {}
+    run = {"id": folder.name, "recipe": recipe, "person": person, "inputs": {**before, **texts}, "settings": dict(settings)}
+    files.write(folder / "run.json", json.dumps(run, indent=1))
+
+
+def read(folder: Path) -> Begun:
+    """Raises Failed for a folder that is none of a run's."""
+    try:
+        run = json.loads((folder / "run.json").read_bytes())
+        return Begun(str(run["recipe"]), dict(run["inputs"]), dict(run["settings"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failed(f"{folder} is no run folder: {error}") from error

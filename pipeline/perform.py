@@ -1,0 +1,125 @@
+"""Performs a stage of a run in this process, and says how it goes: a JSON line a step on standard output.
+
+`labpipe stage` is a worker's child. The worker's first line on standard input says with which settings, at which attempt
+and within how much memory; every later one says that the worker is there. Without one for a lease, or when the input
+ends, the process ends its whole group: the run is somebody else's by then.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pipeline import layout, recipe
+from pipeline.errors import Failed, Invalid, LabError
+from pipeline.files import taken
+from pipeline.stage import Job, Stage, perform
+
+MARGIN = 0.9  # of a lease: a child is gone before its lease has run out for others
+GIB = 2**30
+
+
+def stage(folder: Path, name: str, *, fed: bool) -> int:
+    """Perform one stage. 0: done; 1: refused or failed, with the cause as the last line's fact."""
+    given: Mapping[str, Any] = {}
+    if fed:
+        line = _first_line()
+        if not line:
+            return 1  # the worker ended before it said anything
+        given = json.loads(line)
+        threading.Thread(target=_watch, args=(float(given["lease_s"]) * MARGIN,), daemon=True).start()
+    signal.signal(signal.SIGTERM, _leave)
+    memory_bytes = int(given.get("memory_bytes", 0))
+    _limit(memory_bytes)
+    try:
+        begun = layout.read(folder)
+        found = {one.name: one for one in recipe.stages(begun.recipe)}
+        if name not in found:
+            raise Failed(f"recipe {begun.recipe} has no stage {name!r}: this labbot may be of another version")
+        settings = {**begun.settings.get(name, {}), **given.get("settings", {})}
+        _perform(found[name], folder, begun.inputs, settings, int(given.get("fence", 0)))
+    except Exception as error:  # whatever it is, the last line says it
+        _say("", 0.0, _told(error, memory_bytes))
+        if isinstance(error, LabError | OSError):
+            print(error, file=sys.stderr)
+        else:
+            traceback.print_exc()
+        return 1
+    return 0
+
+
+def by_hand(folder: Path, until: str | None) -> int:
+    """Perform the stages of a run one after the other, with no Redis and no worker. Finished ones are free."""
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        begun = layout.read(folder)
+        with (folder / "lock").open("a") as lock:
+            if not taken(lock):
+                raise Failed(f"another process works on {folder}: wait for it, or end it")
+            for one in recipe.stages(begun.recipe, until):
+                _perform(one, folder, begun.inputs, begun.settings.get(one.name, {}), 0)
+    except (LabError, OSError) as error:
+        print(error, file=sys.stderr)
+        _say("", 0.0, _told(error, 0))
+        return 1
+    return 0
+
+
+def _perform(stage: Stage, folder: Path, inputs: Mapping[str, Any], settings: Mapping[str, Any], fence: int) -> None:
+    _say(stage.name, 0.0, {"stage": stage.name})
+    job = Job(folder, inputs, settings, lambda fraction, facts: _say("", fraction, facts), fence)
+    _say(stage.name, 1.0, perform(stage, job))
+
+
+def _say(stage: str, fraction: float, facts: Mapping[str, str]) -> None:
+    print(json.dumps({"stage": stage, "fraction": fraction, "facts": dict(facts)}), flush=True)
+
+
+def _told(error: BaseException, memory_bytes: int) -> Mapping[str, str]:
+    """What went wrong, as facts. The code and the facts of the first problem let the bot say it in the person's language."""
+    if _out_of_memory(error):
+        room = f"the {memory_bytes / GIB:.1f} GiB that a run may take (runs.memory_gib)" if memory_bytes else "there is here"
+        return {"cause": f"it needed more memory than {room}", "by": "MemoryError", "code": "run.memory"}
+    facts = {**error.problems[0].facts, "code": error.problems[0].code} if isinstance(error, Invalid) else {}
+    kind = next((one.__name__ for one in type(error).__mro__ if issubclass(one, LabError)), type(error).__name__)
+    return {**facts, "cause": str(error) or kind, "by": kind}
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Python's own, torch's on a GPU (OutOfMemoryError) and on a CPU, which is a plain RuntimeError with these words."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def _limit(memory_bytes: int) -> None:
+    """Let the system refuse what is beyond; what shares memory with files, as weights do that are mapped, does not count."""
+    if memory_bytes and sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End by way of every `finally`: a stage saves what it has, and ends what it started."""
+    raise SystemExit(128 + number)
+
+
+def _first_line() -> bytes:
+    """The first line of standard input, byte by byte: what comes behind it is `_watch`'s."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line if line.endswith(b"\n") else b""
+
+
+def _watch(patience_s: float) -> None:
+    """End this process and all it started when its worker is gone, or does not say for so long that it is there."""
+    while select.select([0], [], [], patience_s)[0] and os.read(0, 4096):
+        continue
+    os.killpg(0, signal.SIGKILL)
