@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline import recipe
+from pipeline import logs, recipe
 from pipeline.depot import Depot
 from pipeline.errors import Temporary
 from pipeline.files import taken
@@ -152,7 +152,9 @@ class Carrying:
                 return await insist(lambda: self.ledger.back(self.run_id, self.fence, {}, lane=stage.lane, forgiven=True))  # noqa: B023, awaited here
             began = time.monotonic()
             await self.depot.bring(self.run_id)
-            ended = await self._perform(stage, facts)
+            with logs.about(stage=stage.name, **({"person": record.person} if record.person else {})):
+                log.info("%s begins, try %d", stage.name, self.tries)
+                ended = await self._perform(stage, facts)
             facts = ended.facts
             if ended.status or ended.cause or ended.lost or self._why:
                 return await self._not_done(stage, ended)

@@ -127,6 +127,10 @@ class Pool:
         with suppress(Temporary):  # there is room: look at once
             await self.memory.all([("RPUSH", f"bell:{self.name}", 1), ("EXPIRE", f"bell:{self.name}", 60)])
 
+    def look_at_runs(self) -> None:
+        """Something is to stop, or there is room again: do not wait for the next renewal."""
+        self._renew_now.set()
+
     # --- leases
 
     async def _renew(self) -> None:
@@ -272,7 +276,7 @@ class Van(Worker):
         bells = [mine, f"lane:{self.lane}:bell"] if self.room() else [mine]
         rung = await self.pool.execute_command("BLPOP", *bells, f"{self.crew.look_s:.3f}")  # type: ignore[no-untyped-call]
         if rung and rung[0] == mine.encode():
-            self.crew._renew_now.set()
+            self.crew.look_at_runs()
 
     async def finish_job(self, *told: Any) -> None:
         """The ledger has done it."""

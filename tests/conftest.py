@@ -64,9 +64,9 @@ def nothing_is_left(server: Server) -> Iterator[None]:
     before = {file.path for file in psutil.Process().open_files()}
     yield
     known = {os.getpid(), server.process.pid if server.process else 0}
-    marked = [one for one in psutil.process_iter() if one.pid not in known and _marked(one)]
-    _, alive = psutil.wait_procs([*psutil.Process().children(), *marked], timeout=10)
-    left = [one.cmdline() for one in alive if one.pid not in known]
+    started = [*psutil.Process().children(recursive=True), *(one for one in psutil.process_iter() if _marked(one))]
+    _, alive = psutil.wait_procs([one for one in started if one.pid not in known], timeout=10)
+    left = [one.cmdline() for one in alive]
     files = {file.path for file in psutil.Process().open_files()} - before
 
     assert (left, files) == ([], set())

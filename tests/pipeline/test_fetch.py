@@ -486,7 +486,9 @@ def test_git_ends_with_the_process_that_wanted_it(host: GitHost, url: str, commi
     work = job(host, f"{url}/sea.git")
     run = {"recipe": "document", "inputs": work.inputs, "settings": {"fetch": work.settings}}
     (work.folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
-    with subprocess.Popen([sys.executable, "-m", "pipeline", "stage", str(work.folder), "fetch"], stdout=subprocess.DEVNULL) as child:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "stage", str(work.folder), "fetch"], stdout=subprocess.DEVNULL
+    ) as child:
         _until(lambda: any("POST" in one for one in host.asked))
         running = _running(host)
         child.kill()

@@ -352,7 +352,22 @@ def test_a_job_is_what_arq_writes_and_reads() -> None:
 
 
 def test_every_script_has_a_name_and_every_key_a_line() -> None:
-    named = {"start", "refuse", "look", "reap", "claim", "renew", "tell", "did", "finish", "back", "cancel", "again", "up", "place"}
+    named = {
+        "start",
+        "refuse",
+        "look",
+        "reap",
+        "claim",
+        "renew",
+        "tell",
+        "did",
+        "finish",
+        "back",
+        "cancel",
+        "again",
+        "up",
+        "place",
+    }
 
     assert scripts().keys() == named
     assert all(holds for holds, _ in KEYS.values())

@@ -22,6 +22,7 @@ from pipeline.memory import Memory
 from pipeline.runs import Runs, insist
 from pipeline.working import serves
 from tests.conftest import HOME
+from tests.fakes.s3 import S3
 from tests.pipeline import pool, trial
 from tests.pipeline.pool import LEASE_S, told, until
 from tests.pipeline.trial import COMMAND, ROWS
@@ -314,11 +315,27 @@ def test_a_child_whose_worker_is_gone_ends_with_all_it_started(tmp_path: Path, e
 # --- hosts without a common disk
 
 
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store | None]:
+    """A folder that both hosts reach, or a real S3 server."""
+    if request.param == "folder":
+        yield Store.of(str(tmp_path / "store"))
+        return
+    s3 = S3()
+    s3.up()
+    try:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        s3.bucket("labbot-runs")
+        yield Store.of("s3://labbot-runs/here")
+    finally:
+        s3.down()
+
+
 async def test_a_run_that_was_begun_on_one_host_goes_on_at_another_from_its_last_record(
-    door: Runs, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: Runs, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store | None
 ) -> None:
     monkeypatch.setattr(carrying, "SAVE_S", 0.05)
-    store = Store.of(str(tmp_path / "store"))
     here, there = (Runs(door.memory, tmp_path / name, {}, store=store) for name in ("here", "there"))
     folder = await start(here, one="rows=3")
     async with pool.carried(here, server.url, command=COMMAND, store=store):
