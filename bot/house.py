@@ -24,7 +24,6 @@ from bot.today import Today
 from bot.voice import Maintainers, Stream, Voice
 from pipeline import config, screen, sources
 from pipeline.carrying import Terms
-from pipeline.errors import Invalid
 from pipeline.installation import Installation
 from pipeline.memory import Memory, connect
 from pipeline.models import catalog, machine, shelf
@@ -121,7 +120,7 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
             system=roles.chat.system,
             options=roles.chat.options,
             default=roles.chat.model,
-            version=partial(version, models.folder),
+            version=partial(catalog.version, models.folder),
             grounds=lambda name: settings.bot.faq.grounded and name != catalog.TINY,
         )
         faq = await asyncio.to_thread(faq_of, settings)
@@ -150,15 +149,6 @@ def offers(settings: Settings, locale: str) -> tuple[Offer, ...]:
             )
         )
     return tuple(found)
-
-
-def version(folder: Path, name: str) -> str:
-    """What a model's name stands for: the beginning of its weights' digest; "" for one that is not on this machine."""
-    try:
-        card = catalog.card(folder, name)
-    except Invalid:  # a name that no folder can have
-        return ""
-    return card.sha256[:12] if card else ""
 
 
 def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:

@@ -22,7 +22,7 @@ from bot.core.rules import Quota, Role
 from bot.core.talk import Event
 from bot.core.words import FALLBACK, Table
 from bot.keys import DAY_S, Retention
-from pipeline import config, secret
+from pipeline import config, places, secret
 from pipeline.config import BotConfig
 from pipeline.errors import Invalid, Problem
 from pipeline.secret import masked
@@ -76,8 +76,7 @@ class Settings:
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Settings:
     """Read everything. Raises Invalid with every problem of bot.yaml and of the words."""
-    home = Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parent.parent)
-    data = Path(environment.get("LABBOT_DATA") or home / ".data").absolute()
+    home, data = places.home(environment), places.data(environment)
     bot = config.load(home / "configs" / "bot.yaml", dict(overrides or {}))
     tables = words(home / "configs" / "words")
     embeddings = environment.get("LABBOT_EMBEDDINGS_URL", "") or bot.faq.embeddings

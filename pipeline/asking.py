@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.errors import Failed, Invalid, Temporary
+from pipeline.errors import Failed, Temporary
 from pipeline.files import digest
 
 if TYPE_CHECKING:  # what these import takes 0.3 s, which a child that asks nobody need not wait for
@@ -46,18 +46,9 @@ async def model(models: "Models", folder: Path, role: str, wanted: str = "") -> 
             name = next((one.id for one in await client.models() if not one.parent), "")
         except Failed:  # a server that lists none may answer all the same; where it does not, the first question says why
             name = ""
-    return Model(client, name, version(folder, name))
-
-
-def version(folder: Path, name: str) -> str:
-    """What a model's name stands for on this machine: the beginning of its weights' digest; "" for one that is elsewhere."""
     from pipeline.models import catalog
 
-    try:
-        card = catalog.card(folder, name)
-    except Invalid:  # a name that no folder can have
-        return ""
-    return card.sha256[:12] if card else ""
+    return Model(client, name, catalog.version(folder, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ is asked and whose way to keep data is told. What the service would then do is i
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import redis
 
-from pipeline import config, embedded, secret
+from pipeline import config, embedded, places, secret
 from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
 from pipeline.models.machine import free_disk
 
@@ -51,19 +50,9 @@ def _told(look: Callable[[Mapping[str, str]], str], environment: Mapping[str, st
     return status
 
 
-def home(environment: Mapping[str, str]) -> Path:
-    """The checkout that holds configs/."""
-    return Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parent.parent)
-
-
-def data_of(environment: Mapping[str, str]) -> Path:
-    """What labbot keeps."""
-    return Path(environment.get("LABBOT_DATA") or home(environment) / ".data").absolute()
-
-
 def configuration(environment: Mapping[str, str]) -> str:
     """Read every file of settings, and with it the secrets that they name. Raises Invalid with every problem."""
-    folder = home(environment) / "configs"
+    folder = places.home(environment) / "configs"
     problems: list[Problem] = []
     reads: tuple[Callable[[], object], ...] = (
         lambda: config.load(folder / "bot.yaml"),
@@ -81,7 +70,7 @@ def configuration(environment: Mapping[str, str]) -> str:
 
 def data(environment: Mapping[str, str]) -> str:
     """Whether the folder for data, or the nearest one above it that is there, can be written and has room."""
-    folder = data_of(environment)
+    folder = places.data(environment)
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         fix = "Give it to the user that labbot runs as, or set LABBOT_DATA to another folder."
@@ -100,7 +89,7 @@ def redis_of(environment: Mapping[str, str]) -> str:
     url = secret.redis_url(environment)
     if not url:
         embedded.binary()
-        return f"LABBOT_REDIS_URL is not set, so labbot starts a Redis of its own in {data_of(environment) / 'redis'}."
+        return f"LABBOT_REDIS_URL is not set, so labbot starts a Redis of its own in {places.data(environment) / 'redis'}."
     shown = secret.masked(url)
     try:
         with redis.Redis.from_url(url, socket_timeout=WAIT_S, socket_connect_timeout=WAIT_S) as client:

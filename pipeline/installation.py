@@ -1,8 +1,6 @@
 """One installation of labbot as all its processes see it: where it lies, its Redis, and what its stages are given.
 
-LABBOT_HOME  the checkout that holds configs/ (default: where this package lies)
 LABBOT_ARTEFACTS  where hosts without a common disk keep the files of runs: a folder, or such as s3://BUCKET/PREFIX
-LABBOT_DATA  what labbot keeps: redis/ runs/ models/ log/ taxonomy/ (default: .data/ in the checkout)
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, demo, secret
+from pipeline import config, demo, places, secret
 from pipeline.carrying import Terms
 from pipeline.config import BotConfig
 from pipeline.stages import precheck
@@ -93,7 +91,6 @@ class Installation:
 
 def read(environment: Mapping[str, str]) -> Installation:
     """Raises Invalid with every problem of bot.yaml and of the secrets."""
-    home = Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parent.parent)
-    data = Path(environment.get("LABBOT_DATA") or home / ".data").absolute()
+    home, data = places.home(environment), places.data(environment)
     found = config.load(home / "configs" / "bot.yaml", {})
     return Installation(home, data, secret.redis_url(environment), found, environment)

@@ -52,6 +52,9 @@ def stage(folder: Path, name: str, *, fed: bool) -> int:
         else:
             traceback.print_exc()
         return 1
+    finally:
+        if fed:
+            _end_rest()
     return 0
 
 
@@ -108,6 +111,12 @@ def _limit(memory_bytes: int) -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     """End by way of every `finally`: a stage saves what it has, and ends what it started."""
     raise SystemExit(128 + number)
+
+
+def _end_rest() -> None:
+    """Tell what the stage left behind to end. The worker ends it for certain, unless it is killed at this very moment."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
 
 
 def _first_line() -> bytes:

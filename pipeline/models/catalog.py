@@ -145,6 +145,15 @@ def chosen(folder: Path) -> str:
     return name if re.fullmatch(NAME, name) and card(folder, name) else ""
 
 
+def version(folder: Path, name: str) -> str:
+    """What a model's name stands for on this machine: the beginning of its weights' digest; "" for one that is elsewhere."""
+    try:
+        found = card(folder, name)
+    except Invalid:  # a name that no folder can have
+        return ""
+    return found.sha256[:12] if found else ""
+
+
 def choose(folder: Path, name: str) -> Card:
     """Serve that model from now on. Raises Invalid if it is not here."""
     found = card(folder, name)

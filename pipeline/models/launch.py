@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from pipeline import secret
+from pipeline import places, secret
 from pipeline.errors import Invalid, Problem
 from pipeline.models import catalog, machine
 
@@ -220,5 +220,4 @@ def key(environment: Mapping[str, str], file: Path | None) -> str:
 
 def models_of(environment: Mapping[str, str]) -> Path:
     """Where an installation keeps its models."""
-    data = environment.get("LABBOT_DATA") or Path(__file__).resolve().parents[2] / ".data"
-    return Path(data).absolute() / "models"
+    return places.data(environment) / "models"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from pipeline import places
 from pipeline.errors import Invalid, LabError, Problem
 from pipeline.files import file_digest
 from pipeline.models import catalog, download, machine, shelf
@@ -46,8 +47,7 @@ class Shop:
 def main(words: Sequence[str], environment: Mapping[str, str], out: TextIO, ask: Callable[[str], str] | None = None) -> int:
     """Do one command. 0: done; 1: it failed or has to wait, said on stderr; 2: something given is wrong; 130: stopped."""
     given = parser().parse_args(words)
-    home = Path(environment.get("LABBOT_HOME") or Path(__file__).resolve().parents[2])
-    data = Path(environment.get("LABBOT_DATA") or home / ".data").absolute()
+    home, data = places.home(environment), places.data(environment)
     try:
         given.act(Shop(home, data / "models", environment, out, ask), given)
     except ModuleNotFoundError as error:

@@ -37,6 +37,7 @@ DOORS = {
     "pipeline.installation",
     "pipeline.judging",
     "pipeline.logs",
+    "pipeline.places",
     "pipeline.secret",
     "pipeline.embedded",
     "pipeline.demo",

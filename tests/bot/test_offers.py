@@ -2,8 +2,9 @@
 
 import json
 
-from bot.house import offers, version
+from bot.house import offers
 from bot.settings import Settings
+from pipeline.models.catalog import version
 
 
 def test_every_model_that_has_a_name_is_offered_in_the_persons_language_with_what_it_needs(settings: Settings) -> None:
