@@ -3,6 +3,8 @@
 LABBOT_ARTEFACTS  where hosts without a common disk keep the files of runs: a folder, or such as s3://BUCKET/PREFIX
 """
 
+import asyncio
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from pipeline.stages import precheck
 
 if TYPE_CHECKING:
     from pipeline.artefacts import Store
+    from pipeline.models.host import Models
 
 GIB = 2**30
 
@@ -63,6 +66,29 @@ class Installation:
             "engine": models,
             "model": models,
         }
+
+    @property
+    def models(self) -> "Models":
+        """The door to its models. Raises Invalid with every problem of roles.yaml."""
+        from pipeline.models.host import Models
+
+        roles = config.roles(self.home / "configs" / "models" / "roles.yaml", self.environment)
+        return Models(roles, self.data / "models", self.environment)
+
+    @contextmanager
+    def model_kept(self) -> Iterator[None]:
+        """Keep the model's server of this machine, if a role needs it and nobody else keeps it, beside what is done here."""
+        models, loop = self.models, asyncio.new_event_loop()
+        keeping = loop.create_task(models.keep())
+        thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(keeping, return_exceptions=True)))
+        thread.start()
+        try:
+            yield
+        finally:
+            loop.call_soon_threadsafe(keeping.cancel)
+            thread.join()
+            loop.run_until_complete(models.close())
+            loop.close()
 
     @property
     def terms(self) -> Terms:

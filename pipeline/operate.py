@@ -124,14 +124,20 @@ def _run(given: argparse.Namespace, here: "Installation") -> int:
     folder = (given.folder or here.runs / name).absolute()
     layout.write(folder, given.recipe, inputs, "", here.stages)
     print(f"the run's folder: {folder}", file=sys.stderr)
-    return perform.by_hand(folder, given.until)
+    with here.model_kept():
+        return perform.by_hand(folder, given.until, here.terms.pauses_s[: here.terms.tries - 1])
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str) -> tuple[str, Any]:
+    """An input; `true`, `false` and numbers are what they look like, everything else is a text."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise Invalid(Problem("run.input", f"{text!r} is no NAME=VALUE", "--set"))
-    return name, value
+        raise Invalid(Problem("run.input", f"{text!r} is no NAME=VALUE", "--set", "Write it like name=tiny."))
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, found if isinstance(found, bool | int | float) else value
 
 
 def _entry(path: Path) -> object:

@@ -11,14 +11,15 @@ import select
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pipeline import layout, recipe
-from pipeline.errors import Failed, Invalid, LabError
+from pipeline.errors import Failed, Invalid, LabError, Temporary
 from pipeline.files import taken
 from pipeline.stage import Job, Stage, perform
 
@@ -58,8 +59,11 @@ def stage(folder: Path, name: str, *, fed: bool) -> int:
     return 0
 
 
-def by_hand(folder: Path, until: str | None) -> int:
-    """Perform the stages of a run one after the other, with no Redis and no worker. Finished ones are free."""
+def by_hand(folder: Path, until: str | None, pauses_s: Sequence[float] = ()) -> int:
+    """Perform the stages of a run one after the other, with no Redis and no worker. Finished ones are free.
+
+    What may pass is tried again after each of the pauses.
+    """
     signal.signal(signal.SIGTERM, _leave)
     try:
         begun = layout.read(folder)
@@ -67,12 +71,23 @@ def by_hand(folder: Path, until: str | None) -> int:
             if not taken(lock):
                 raise Failed(f"another process works on {folder}: wait for it, or end it")
             for one in recipe.stages(begun.recipe, until):
-                _perform(one, folder, begun.inputs, begun.settings.get(one.name, {}), 0)
+                _insist(one, folder, begun, pauses_s)
     except (LabError, OSError) as error:
         print(error, file=sys.stderr)
         _say("", 0.0, _told(error, 0))
         return 1
     return 0
+
+
+def _insist(stage: Stage, folder: Path, begun: layout.Begun, pauses_s: Sequence[float]) -> None:
+    for pause_s in (*pauses_s, None):
+        try:
+            return _perform(stage, folder, begun.inputs, begun.settings.get(stage.name, {}), 0)
+        except Temporary as error:
+            if pause_s is None:
+                raise
+            _say("", 0.0, {"again": str(error), "pause_s": f"{pause_s:.0f}"})
+            time.sleep(pause_s)
 
 
 def _perform(stage: Stage, folder: Path, inputs: Mapping[str, Any], settings: Mapping[str, Any], fence: int) -> None:

@@ -97,6 +97,8 @@ async def _serve(given: argparse.Namespace, here: Installation, found: Serves, u
     terms = replace(here.terms, environment=found.environment)
     pool = Pool(url, here.runs, here.stages, found.slots, terms, device=found.device, store=here.store)
     print(f"{pool.name}: {found.why}", flush=True)
+    models = here.models
+    keeping = asyncio.create_task(models.keep())
     work = asyncio.create_task(pool.serve())
     ending: set[asyncio.Task[None]] = set()
 
@@ -107,6 +109,8 @@ async def _serve(given: argparse.Namespace, here: Installation, found: Serves, u
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, lambda: ending.add(asyncio.create_task(end())))
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(models.close)
+        stack.push_async_callback(_until_done, keeping)
         if given.http:
             stack.push_async_callback(_until_done, asyncio.create_task(_tell(given.http, pool)))
         await asyncio.wait({work})

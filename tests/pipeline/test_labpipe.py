@@ -1,6 +1,7 @@
 """`labpipe stage FOLDER STAGE` says a JSON line a step, and ends with a sentence whatever it was given."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,63 @@ def test_a_template_that_is_gone_is_told_by_its_name(tmp_path: Path, checkout: P
     cause = f"[Errno 2] No such file or directory: '{tmp_path / 'gone.md'}'"
 
     assert (status, steps[-1]["facts"], said) == (1, {"cause": cause, "by": "FileNotFoundError"}, f"{cause}\n")
+
+
+# --- labpipe run
+
+
+def by_hand(data: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
+    """`labpipe run` in an installation of its own that knows no model."""
+    places = {"LABBOT_DATA": str(data), "LABBOT_HOME": str(HOME)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LABBOT")}
+    command = [sys.executable, "-m", "pipeline", "run", *words]
+    done = subprocess.run(command, cwd=HOME, env={**kept, **places}, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+ENTRY = """version: 3
+created_by: alice-lab
+task_description: Turn an order into a ticket
+seed_examples:
+""" + "".join(f"- question: order {n}\n  answer: 'item: {n}'\n" for n in range(5))
+SIGNED = [f"--set={text}" for text in ("name=Al", "mail=al@lab.example", "signed_at=1767312000", "replaces=false")]
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine" / LEAF
+    folder.mkdir(parents=True)
+    (folder / "qna.yaml").write_text(ENTRY, encoding="utf-8")
+    return folder
+
+
+def test_an_entry_is_proposed_by_hand_without_redis_and_the_second_time_is_free(tmp_path: Path, entry: Path) -> None:
+    words = ["contribution", str(entry), "--until", "propose", *SIGNED]
+    first, second = (by_hand(tmp_path / "data", *words) for _ in range(2))
+    commits = git(tmp_path / "data" / "taxonomy", "log", "--branches=labbot/*", "--format=%an %s", "--not", "main")
+
+    assert (first[0], second[0], first[1][-1]) == (0, 0, second[1][-1])
+    assert (len(first[1]), len(second[1]), commits) == (4, 2, "Al Add skill linguistics/order_tickets")
+    assert not (tmp_path / "data" / "redis").exists()
+
+
+def test_what_is_wrong_with_a_run_by_hand_is_told_before_it_begins(tmp_path: Path, entry: Path) -> None:
+    tries = [
+        ("contribution",),
+        ("contribution", str(tmp_path / "none.yaml")),
+        ("nonsense",),
+        ("contribution", str(entry), "--until", "fly"),
+        ("model", "--set", "tiny"),
+    ]
+    found = [by_hand(tmp_path / "data", *words) for words in tries]
+
+    assert [(status, said) for status, said, _ in found] == [(2, [])] * 5
+    assert [
+        word in said for word, (_, _, said) in zip(("ENTRY", "none.yaml", "nonsense", "fly", "NAME=VALUE"), found, strict=True)
+    ] == [True] * 5
+
+
+def test_a_precheck_without_a_model_says_what_to_do(tmp_path: Path, entry: Path) -> None:
+    status, steps, _ = by_hand(tmp_path / "data", "contribution", str(entry), "--until", "precheck")
+
+    assert (status, steps[-1]["facts"]["code"], steps[-1]["facts"]["by"]) == (1, "precheck.no_model", "Invalid")

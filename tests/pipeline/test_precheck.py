@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import asking, config, journal, jury
+from pipeline import config, journal, jury
 from pipeline.errors import Failed, Invalid, LabError, Temporary
 from pipeline.models import catalog
 from pipeline.models.host import Models
@@ -466,7 +466,7 @@ async def test_the_practice_model_is_asked_on_its_shared_server_and_its_word_as_
         keeper.cancel()
     await models.close()
 
-    assert found["model"] == {"name": "tiny", "version": asking.version(folder, "tiny")} and found["model"]["version"]
+    assert found["model"] == {"name": "tiny", "version": catalog.version(folder, "tiny")} and found["model"]["version"]
     assert (found["judge"]["name"], found["judge"]["trials"], facts["asked"]) == ("tiny", 8, "5")
     assert [row["wanted"] for row in found["questions"]] == list(seeds.values())
     assert all(row["said"] for row in found["questions"])
