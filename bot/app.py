@@ -85,6 +85,7 @@ class App:
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.writing: dict[str, Writing] = {}  # streams that go on, by their message
+        self._followed: dict[str, Order] = {}  # runs whose steps are told, and for whom
         self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
@@ -337,11 +338,11 @@ class App:
         effect = unpack(order.what, Start)
         await self.store.watch(self.platform, effect.key, order)
         weight, scopes = shares.of(order, self.platform, self.roles, self.room)
-        start = partial(self.runs.start, effect.key, effect.recipe, effect.inputs, until=effect.until)
+        start = partial(self.runs.start, effect.key, effect.recipe, effect.inputs, until=effect.until, order=order.key)
         try:
             await start(person=order.person, weight=weight, scopes=scopes)
         except (Invalid, Failed) as error:
-            await self.runs.refuse(effect.key, error)
+            await self.runs.refuse(effect.key, error, effect.until)
         self._follow(effect.key, order)
 
     async def _cancel(self, order: Order) -> None:
@@ -376,12 +377,31 @@ class App:
         await self._show(told, again=False)
 
     def _follow(self, run: str, order: Order) -> None:
-        self._spawn(self._insist(lambda: self._tell(run, order)), counts=False)
+        if run not in self._followed:
+            self._spawn(self._see_through(run), counts=False)
+        self._followed[run] = order
 
-    async def _tell(self, run: str, order: Order) -> None:
-        """Hear every step of a run as an event, at the card's pace; one that was heard before is dropped by its id."""
-        told = -1
-        async for step in paced(self.runs.watch(run), self.pace_s):
+    async def _see_through(self, run: str) -> None:
+        """Tell a run's steps to its end, one teller a run: of two the slower would show what was before."""
+        order: Order | None = None
+        try:
+            while order != self._followed[run]:  # it may be asked for again meanwhile
+                order, told = self._followed[run], list[int]()
+                await self._insist(partial(self._tell, run, order, told))
+        finally:
+            del self._followed[run]
+
+    async def _tell(self, run: str, order: Order, past: list[int]) -> None:
+        """Hear every step of a run as an event, at the card's pace; one that was heard before is dropped by its id.
+
+        `past` is told the number of each step that is not its end: when Redis was away it goes on from the last of them.
+        At a pace some were never shown; of those the newest is told, or they would come after what an earlier teller showed.
+        """
+        told = past[-1] if past else -1
+        newest = await self._number(run) if self.pace_s else 0
+        async for step in paced(self.runs.watch(run, told), self.pace_s):
+            if step.number < newest and step.state not in ENDED:
+                continue
             moved = Moved(run, step.number, step.state, step.stage, step.fraction, step.facts)
             again = f":{secrets.token_hex(4)}" if step.number == told else ""  # only how it stands in its lane has changed
             told = step.number
@@ -390,11 +410,13 @@ class App:
                 name, step.at, order.person, order.place, moved, self.platform, order.workspace, order.locale, order.roles
             )
             await self._insist(partial(self.hear, event))
-            if step.state in ENDED and await self._is_last(step.number, run):
+            if step.state not in ENDED:
+                past[:] = [step.number]
+            elif await self._number(run) in (0, step.number):  # it was not started again since, or is forgotten
                 await self.store.unwatch(self.platform, run)
                 return
 
-    async def _is_last(self, number: int, run: str) -> bool:
-        """Whether a run's end is its end, and not one after which it was started again."""
+    async def _number(self, run: str) -> int:
+        """The number of a run's newest step."""
         record = await self.runs.status(run)
-        return record is None or record.number == number
+        return record.number if record else 0

@@ -128,6 +128,7 @@ async def everything(store: Store, runs: Runs, person: str) -> list[str]:
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise Temporary("a run does not stop") from error
+    await unwatch(store, person)
     await forget(store, person)
     return [f"{one['facts']['branch']} ({one['facts']['commit']})" for one in records.values() if "branch" in one["facts"]]
 
@@ -142,6 +143,15 @@ async def sweep(store: Store, now: float) -> None:
             await store.memory.all(
                 [("HDEL", f"bot:talk:{place}", *old), ("HDEL", f"bot:sent:{place}", *old), ("ZREM", key, *old)], atomic=True
             )
+
+
+async def unwatch(store: Store, person: str) -> None:
+    """Take away the orders whose runs are watched: the start of one has what it was begun with."""
+    async for key in store.memory.keys("bot:watch:*"):
+        platform = key.removeprefix("bot:watch:")
+        for run, order in (await store.watched(platform)).items():
+            if order.person == person:
+                await store.unwatch(platform, run)
 
 
 async def tidy(store: Store, runs: Runs) -> None:

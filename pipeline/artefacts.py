@@ -142,6 +142,13 @@ class Store:
                     removed.append(name)
         return removed
 
+    def erase(self, digests: Collection[str]) -> None:
+        """Remove blobs, whenever they were put: whoever calls knows that nobody needs them."""
+        with self._asking("the store cannot be cleaned"):
+            for digest in digests:
+                with suppress(FileNotFoundError):
+                    self.fs.rm_file(self._key(digest))
+
     def _key(self, digest: str) -> str:
         if not _DIGEST.fullmatch(digest):
             raise Failed(f"{digest!r} is no digest; the manifest is damaged")

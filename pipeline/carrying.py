@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 from pipeline import logs, recipe
 from pipeline.depot import Depot
-from pipeline.errors import Temporary
+from pipeline.errors import LabError, Temporary
 from pipeline.files import taken
 from pipeline.journal import last_fence
 from pipeline.ledger import Record
@@ -31,8 +32,10 @@ from pipeline.stage import Lane, Stage
 
 log = logging.getLogger("labpipe.worker")
 
+SECRET = re.compile(r"KEY|PASS|SECRET|TOKEN|^LABBOT_\w+_URL$")  # in the name of a variable that children do not inherit
 LINE_BYTES = 2**20  # the longest line of a child that is read
 LOG_BYTES = 2**19  # of what a child says beside its steps; twice that is kept
+STARVED = 0.8  # of a lease without being fed: the child ended itself
 SAVE_S = 5.0  # between two times that a stage's records are kept for other hosts
 LEFT_S = 0.5  # how often it is looked whether a child has ended whose pipes others still have
 STEPS = 1000  # of a child that wait for Redis; beyond that the oldest are left out
@@ -46,7 +49,8 @@ class Terms:
     that does not say otherwise; `silence_s`: without a word. `memory_bytes`: the most that its process may take, 0 for no
     limit. `tries`: how often a stage is begun; `pauses_s`: before each further time, the last one repeats. `stop_s`,
     `save_s`: from asking a child to end to ending it, where it has nothing to save and where it has. `grace_s`: how long a
-    worker that is to end lets its runs go on. `environment`: further variables of its children; `command`: what they are
+    worker that is to end lets its runs go on. `keys`: variables with keys of models, for the children that speak to them;
+    `environment`: further variables of all children; `command`: what they are
     started with, before `stage RUN STAGE --fed`.
     """
 
@@ -60,6 +64,7 @@ class Terms:
     save_s: float = 10.0
     grace_s: float = 10.0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keys: frozenset[str] = frozenset()
     command: tuple[str, ...] = (sys.executable, "-m", "pipeline")
 
 
@@ -94,6 +99,7 @@ class Carrying:
         self._child: asyncio.subprocess.Process | None = None
         self._stage: Stage | None = None
         self._written_as = 0
+        self._fed = time.monotonic()
         self._why = ""  # "stopping", "lost", "back", or a sentence: why the child is being ended
         self._ending: asyncio.Task[None] | None = None
 
@@ -108,6 +114,7 @@ class Carrying:
 
     def feed(self) -> None:
         """Let the child know that its worker is there."""
+        self._fed = time.monotonic()
         if self._child and self._child.stdin and self._child.returncode is None:
             with suppress(OSError, RuntimeError):  # it is just ending
                 self._child.stdin.write(b"\n")
@@ -128,7 +135,7 @@ class Carrying:
             return await self._again(str(error), {})
         except Exception as error:  # whatever it is, it ends this run and not the worker
             log.exception("run %s", self.run_id)
-            return await self._finish("failed", {"cause": f"{type(error).__name__}: {error}"})
+            return await self._finish("failed", {"cause": _cause(error)})
         finally:
             if self._child:
                 await processes.end(self._child, self.terms.stop_s)
@@ -175,6 +182,8 @@ class Carrying:
     async def _not_done(self, stage: Stage, ended: Ended) -> str:
         if self._why in ("stopping", "lost", "back"):
             return await self._stopped(self._why)
+        if ended.status == -signal.SIGKILL and not self._why and time.monotonic() - self._fed > STARVED * self.terms.lease_s:
+            return await self._again("its worker stood still for a while", {})
         if ended.facts.get("by") == "Temporary":
             return await self._again(ended.facts.get("cause", ""), ended.facts)
         cause = self._why or ended.cause or ended.facts.get("cause") or f"its process ended {processes.how(ended.status)}"
@@ -213,16 +222,20 @@ class Carrying:
             self._ending = asyncio.create_task(processes.end(child, 0.0))
         limit = max(self.terms.limit_s, stage.limit_s)
         try:
-            async with asyncio.timeout(limit), asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as tasks:
                 steps = asyncio.Queue[dict[str, Any] | None]()
                 tasks.create_task(self._read(child, steps))
                 tasks.create_task(self._tell(steps, ended))
                 tasks.create_task(self._keep_log(child))
                 saving = tasks.create_task(self._save())
-                ended.status = await _status(child)
-                saving.cancel()
-        except TimeoutError:
-            ended.cause = f"it took longer than {limit:.0f} s"
+                try:
+                    async with asyncio.timeout(limit):
+                        ended.status = await _status(child)
+                except TimeoutError:
+                    ended.cause = f"it took longer than {limit:.0f} s"
+                    await processes.end(child, self._patience(stage))
+                finally:
+                    saving.cancel()
         finally:
             if self._ending:
                 await self._ending
@@ -240,7 +253,7 @@ class Carrying:
             start_new_session=True,
             limit=LINE_BYTES,
             cwd=Path(__file__).parent.parent,
-            env={**os.environ, **self.terms.environment},
+            env=self._environment(stage),
         )
         lock.truncate(0)
         lock.write(f"{os.uname().nodename} {child.pid} {_began(child.pid)}")
@@ -254,6 +267,12 @@ class Carrying:
         assert child.stdin
         child.stdin.write(json.dumps(given).encode() + b"\n")
         return child
+
+    def _environment(self, stage: Stage) -> dict[str, str]:
+        """What a child inherits: no secret but the keys of models, and these only where it speaks to models."""
+        kept = self.terms.keys if stage.keys else frozenset[str]()
+        found = {name: value for name, value in os.environ.items() if name in kept or not SECRET.search(name)}
+        return {**found, **self.terms.environment}
 
     def _number(self) -> int:
         """The attempt's number in the folder's logs: its fence, or a higher one where a Redis that was emptied began anew."""
@@ -303,16 +322,21 @@ class Carrying:
         """Keep the records that a stage has made so far, for another host to go on from."""
         while self.depot.store:
             await asyncio.sleep(SAVE_S)
-            with suppress(Temporary):  # of the store or of Redis: the next time, or at the end
+            try:
                 files = await self.depot.keep(self.run_id, ("log",))
                 await self.ledger.did(self.run_id, self.fence, "", 0.0, files)
+            except LabError as error:  # the next time, or at the end, where it counts
+                log.info("records are not kept for other hosts now: %s", error)
 
     async def _keep_log(self, child: asyncio.subprocess.Process) -> None:
         """Keep the last of what a child says beside its steps: in stderr.txt, and before that in stderr.1.txt."""
         assert child.stderr
         path = self.folder / "stderr.txt"
         while piece := await child.stderr.read(2**16):
-            await asyncio.to_thread(_append, path, piece)
+            try:
+                await asyncio.to_thread(_append, path, piece)
+            except OSError as error:  # a full disk: the stage will say so itself, where it matters to it
+                log.warning("what a stage says is not kept: %s", error)
 
     def _end(self, why: str) -> None:
         """End the child in the background: asked first, then made to."""
@@ -346,6 +370,13 @@ def _began(pid: int) -> str:
         return str(psutil.Process(pid).create_time())
     except psutil.Error:
         return ""
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, in a sentence; of several things at once the first."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
 
 
 def _append(path: Path, piece: bytes) -> None:

@@ -5,7 +5,9 @@ Where there is no store all hosts share a disk, and nothing is brought or kept.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import shutil
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from pipeline.ledger import Ledger
 if TYPE_CHECKING:
     from pipeline.artefacts import Blob, Store
 
+OLD_S = 3600.0
 BEGUN = ("run.json", "entry")  # what a run is begun with
 
 
@@ -42,11 +45,27 @@ class Depot:
         if words := [word for pair in (await self.keep(run, BEGUN)).items() for word in pair]:
             await self.ledger.memory.do("HSET", f"run:{run}:files", *words)
 
-    async def clean(self, runs: Collection[str]) -> None:
-        """Remove what none of these runs names any more."""
-        if self.store:
-            named = {blob.digest for run in runs for blob in _manifest(await self.ledger.files(run)).values()}
-            await asyncio.to_thread(self.store.drop, named)
+    async def erase(self, files: Mapping[str, str]) -> None:
+        """Remove what a manifest names and no run does any more, at once: it may be what somebody wants forgotten."""
+        if self.store and files:
+            gone = {blob.digest for blob in _manifest(files).values()}
+            for record in await self.ledger.records():
+                gone -= {blob.digest for blob in _manifest(await self.ledger.files(record.id)).values()}
+            await asyncio.to_thread(self.store.erase, gone)
+
+    async def tidy(self) -> list[str]:
+        """Remove the folders here whose runs are forgotten; only where each host has a disk of its own."""
+        if not self.store:
+            return []
+        paths = [path for path in await asyncio.to_thread(_old, self.folder) if await self.ledger.record(path.name) is None]
+        for path in paths:
+            await asyncio.to_thread(shutil.rmtree, path, True)
+        return [path.name for path in paths]
+
+
+def _old(folder: Path) -> list[Path]:
+    """Folders of runs that nobody can be just beginning."""
+    return [path.parent for path in folder.glob("*/run.json") if path.stat().st_mtime < time.time() - OLD_S]
 
 
 def _manifest(rows: Mapping[str, str]) -> "dict[str, Blob]":

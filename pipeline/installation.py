@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline import config, demo, places, secret
 from pipeline.carrying import Terms
-from pipeline.config import BotConfig
+from pipeline.config import BotConfig, ModelRole
 from pipeline.stages import precheck
 
 if TYPE_CHECKING:
@@ -101,7 +101,16 @@ class Installation:
             memory_bytes=int(found.memory_gib * GIB),
             tries=found.tries,
             grace_s=found.grace_s,
+            keys=self._keys,
         )
+
+    @property
+    def _keys(self) -> frozenset[str]:
+        """The variables that hold keys of models, by themselves or by the file that they name."""
+        roles = config.roles(self.home / "configs" / "models" / "roles.yaml", self.environment)
+        names = {"HF_TOKEN", "LABBOT_SERVE_KEY"} | {getattr(roles, role).key_env for role in get_args(ModelRole)}
+        urls = {f"LABBOT_{role.upper()}_URL" for role in get_args(ModelRole)}
+        return frozenset({*names, *(f"{name}_FILE" for name in names), *urls} - {"", "_FILE"})
 
     @contextmanager
     def redis(self) -> Iterator[str]:

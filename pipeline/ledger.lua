@@ -118,14 +118,15 @@ local function reap(at)
   return lost
 end
 
---- start: run at recipe person weight lane wanted cost scopes body
-local run, at, recipe, person, weight, lane, wanted, cost, scopes, body = unpack(ARGV)
-local state, before, did = of(run, 'state', 'wanted', 'did')
+--- start: run at recipe person weight lane wanted cost scopes body order
+local run, at, recipe, person, weight, lane, wanted, cost, scopes, body, order = unpack(ARGV)
+local state, before, did, heard = of(run, 'state', 'wanted', 'did', 'order')
+if state and order ~= '' and order == heard then return {'there'} end -- whoever asks had no answer the first time
 if state == 'waiting' or state == 'running' then
   for name in string.gmatch(wanted, '%S+') do
     if not has(before, name) then before = before .. ' ' .. name end
   end
-  redis.call('HSET', 'run:' .. run, 'wanted', before)
+  redis.call('HSET', 'run:' .. run, 'wanted', before, 'order', order)
   return {'there'}
 elseif state == 'stopping' then
   return {'there'}
@@ -141,7 +142,8 @@ if scope then return {'full', scope, most} end
 local fence = redis.call('HINCRBY', 'run:' .. run, 'fence', state and 1 or 0)
 redis.call('HSETNX', 'run:' .. run, 'number', -1)
 redis.call('HSET', 'run:' .. run, 'recipe', recipe, 'person', person, 'weight', weight, 'lane', lane, 'wanted', wanted,
-  'did', did, 'cost', cost, 'scopes', scopes, 'tries', 0, 'worker', '', 'start', tag(lane, person, cost, weight), 'asked', at)
+  'did', did, 'cost', cost, 'scopes', scopes, 'tries', 0, 'worker', '', 'start', tag(lane, person, cost, weight), 'asked', at,
+  'order', order)
 redis.call('ZREM', 'runs:dead', run)
 redis.call('SET', 'arq:job:' .. run, body, 'PX', KEPT_S * 1000)
 count(run, 'waiting', 1)
@@ -149,15 +151,16 @@ step(run, 'waiting', at, '', 0, '{}')
 line_up(run, lane, of(run, 'start'))
 return {'begun'}
 
---- refuse: run at facts
-local run, at, facts = unpack(ARGV)
+--- refuse: run at facts wanted
+local run, at, facts, wanted = unpack(ARGV)
 local state = of(run, 'state')
-if state and state ~= 'failed' and state ~= 'cancelled' then return 0 end
+if state == 'waiting' or state == 'running' or state == 'stopping' then return 0 end
 redis.call('HSETNX', 'run:' .. run, 'number', -1)
 for _, name in ipairs({'recipe', 'person', 'lane', 'wanted', 'did', 'scopes', 'worker'}) do
   redis.call('HSETNX', 'run:' .. run, name, '')
 end
 redis.call('HINCRBY', 'run:' .. run, 'fence', 1)
+redis.call('HSET', 'run:' .. run, 'wanted', wanted)
 step(run, 'waiting', at, '', 0, '{}')
 step(run, 'failed', at, '', 0, facts)
 return 1
@@ -165,6 +168,7 @@ return 1
 --- look: lane most at
 local lane, most, at = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local queue, found, lost = 'lane:' .. lane, {}, reap(at)
+if redis.call('EXISTS', queue) == 0 then return {found, lost} end -- as nearly always at rest
 for _, run in ipairs(redis.call('ZRANGEBYSCORE', queue, DUE, now_ms(), 'LIMIT', 0, 100)) do
   redis.call('ZADD', queue, of(run, 'start') or FIRST, run)
 end
@@ -228,7 +232,7 @@ for index = 4, #ARGV, 2 do
   local held = redis.call('GET', lease)
   if fence ~= mine or (held and held ~= token and held ~= '1') then
     state = 'lost'
-  elseif state == 'waiting' then -- the lease ran out while Redis was away, and nobody else has taken the run
+  elseif state == 'waiting' and of(run, 'worker') == worker then -- the lease ran out while Redis was away, and is free still
     count(run, 'waiting', -1)
     count(run, 'running', 1)
     redis.call('HSET', 'runs:carried', run, of(run, 'lane'))
@@ -245,8 +249,10 @@ local run, mine, at, stage, fraction, facts = unpack(ARGV)
 local state, fence = of(run, 'state', 'fence')
 if fence ~= mine then return 'lost' end
 if state == 'running' then
-  if stage ~= '' then redis.call('HSET', 'run:' .. run, 'stage', stage) end
+  if stage ~= '' and stage ~= of(run, 'stage') then redis.call('HSET', 'run:' .. run, 'stage', stage, 'claimed', at) end
   step(run, state, at, stage, fraction, facts)
+elseif state == 'stopping' then
+  redis.call('HSET', 'run:' .. run, 'facts', facts)
 end
 return state
 
@@ -295,6 +301,7 @@ if lane ~= before then
   redis.call('ZREM', 'lane:' .. before, run)
   redis.call('HSET', 'run:' .. run, 'lane', lane, 'start', tag(lane, person, cost, weight))
 end
+redis.call('HSET', 'run:' .. run, 'worker', '') -- a renewal that is on its way is not to take it up again
 if forgiven == '1' then redis.call('HINCRBY', 'run:' .. run, 'tries', -1) end
 wait_again(run, at, facts, tonumber(delay_ms) > 0 and now_ms() + delay_ms or of(run, 'start'))
 return 'waiting'
@@ -303,16 +310,14 @@ return 'waiting'
 local run, at, by = unpack(ARGV)
 local state, facts, worker = of(run, 'state', 'facts', 'worker')
 if state ~= 'waiting' and state ~= 'running' then return state or '' end
-facts = cjson.decode(facts)
-facts['by'] = by
-facts = cjson.encode(facts)
+facts = string.sub(facts, 1, -2) .. (facts == '{}' and '' or ', ') .. '"by": ' .. cjson.encode(by) .. '}'
 step(run, 'stopping', at, '', 0, facts)
 if state == 'waiting' then
   refund(run)
   finish(run, 'cancelled', at, facts)
   return 'cancelled'
 end
-ring('bell:' .. worker)
+ring('bell:' .. worker .. ':' .. of(run, 'lane'))
 return 'stopping'
 
 --- again: run body
@@ -322,16 +327,54 @@ if redis.call('GET', 'arq:in-progress:' .. run) == '1' then redis.call('DEL', 'a
 if state == 'waiting' or state == 'running' or state == 'stopping' then
   redis.call('SET', 'arq:job:' .. run, body, 'PX', KEPT_S * 1000)
 else
+  for _, name in ipairs({'cpu', 'gpu'}) do redis.call('ZREM', 'lane:' .. name, run) end
   redis.call('DEL', 'arq:job:' .. run, 'arq:retry:' .. run)
 end
 return 1
+
+--- forget: run
+local run = ARGV[1]
+local state = of(run, 'state')
+if state and not has('done failed cancelled', state) then return 0 end
+redis.call('DEL', 'run:' .. run, 'run:' .. run .. ':steps', 'run:' .. run .. ':files')
+redis.call('ZREM', 'runs:dead', run)
+return 1
+
+--- recount:
+-- What counts were kept of runs whose record went by itself, after 30 days in a lane that nobody serves, is put right.
+redis.call('DEL', 'runs:waiting', 'runs:running')
+for _, lane in ipairs({'cpu', 'gpu'}) do
+  for _, run in ipairs(redis.call('ZRANGE', 'lane:' .. lane, 0, -1)) do
+    if redis.call('EXISTS', 'run:' .. run) == 0 then
+      redis.call('ZREM', 'lane:' .. lane, run)
+      redis.call('HDEL', 'runs:carried', run)
+    else
+      count(run, redis.call('HEXISTS', 'runs:carried', run) == 1 and 'running' or 'waiting', 1)
+    end
+  end
+end
+return 1
+
+--- register: worker lease_ms told draining sweep lane slots [lane slots]
+local worker, lease_ms, told, draining, sweep = unpack(ARGV)
+local now = now_ms()
+redis.call('SET', 'worker:' .. worker, told, 'PX', 2 * lease_ms)
+for index = 6, #ARGV, 2 do
+  local key = 'lane:' .. ARGV[index] .. ':workers'
+  redis.call('ZADD', key, draining == '1' and 0 or now + 2 * lease_ms, worker .. ' ' .. ARGV[index + 1])
+  if sweep == '1' then
+    redis.call('ZREMRANGEBYSCORE', key, 1, now - 1)
+    redis.call('EXPIRE', key, 86400)
+  end
+end
+return redis.call('EXISTS', 'drain:' .. worker)
 
 --- up: run
 local run = ARGV[1]
 local state, lane = of(run, 'state', 'lane')
 if state ~= 'waiting' then return 0 end
 local first = redis.call('ZRANGE', 'lane:' .. lane, 0, 0, 'WITHSCORES')
-redis.call('ZADD', 'lane:' .. lane, string.format('%.6f', tonumber(first[2]) - 0.001), run)
+redis.call('ZADD', 'lane:' .. lane, string.format('%.6f', math.min(tonumber(first[2]), FIRST) - 0.001), run)
 ring('lane:' .. lane .. ':bell')
 return 1
 

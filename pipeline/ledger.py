@@ -46,7 +46,7 @@ KEYS: dict[str, tuple[str, int]] = {
     "lane:{lane}:workers": ("its workers and how many runs each carries at once, by when they are taken for dead", DAY_S),
     "lane:{lane}:health-check": ("arq's own", 60),
     "worker:{worker}": ("host, process, device, lanes and runs of a worker", 2 * LEASE_S),
-    "bell:{worker}": ("rings when one of its runs is to stop or has ended", 60),
+    "bell:{worker}:{lane}": ("rings when one of its runs is to stop or has ended", 60),
     "drain:{worker}": ("an operator wants the worker to end when its runs have", DAY_S),
     "arq:job:{run}": ("what arq delivers: the id of the run", 30 * DAY_S),
     "arq:in-progress:{run}": ("who carries the run, and at which attempt", LEASE_S),
@@ -95,7 +95,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a run is begun with. `scopes`: a limit each, (name, most that wait, most that run), 0 for none."""
+    """What a run is begun with. `scopes`: a limit each, (name, most that wait, most that run), 0 for none.
+
+    `order` names the asking: asked again by the same name, the run stays as it is, even if it has failed meanwhile.
+    """
 
     run: str
     recipe: str
@@ -105,6 +108,7 @@ class Ask:
     weight: float = 1.0
     cost_s: float = COST_S
     scopes: tuple[tuple[str, int, int], ...] = ()
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +133,13 @@ class Ledger:
         """
         scopes = " ".join(f"{_word(name)}={waiting},{running}" for name, waiting, running in ask.scopes)
         body = job(ask.run, int(self.clock() * 1000))
-        words = (ask.recipe, ask.person, ask.weight, ask.lane, " ".join(ask.wanted), ask.cost_s, scopes, body)
+        words = (ask.recipe, ask.person, ask.weight, ask.lane, " ".join(ask.wanted), ask.cost_s, scopes, body, ask.order)
         said = await self._do("start", ask.run, self.clock(), *words)
         return said[0].decode(), said[1].decode() if said[1:] else "", int(said[2]) if said[2:] else 0
 
-    async def refuse(self, run: str, facts: Mapping[str, str]) -> None:
-        """Record a run that could not be begun; one that goes on or is done stays as it is."""
-        await self._do("refuse", run, self.clock(), json.dumps(facts))
+    async def refuse(self, run: str, facts: Mapping[str, str], wanted: Sequence[str] = ()) -> None:
+        """Record that a run could not be begun, or not go on to what is wanted; one that goes on stays as it is."""
+        await self._do("refuse", run, self.clock(), json.dumps(facts), " ".join(wanted))
 
     async def look(self, lane: str, most: int) -> tuple[list[str], list[str]]:
         """At most so many runs that a worker of the lane may take, and those that were just found without a worker."""
@@ -222,9 +226,20 @@ class Ledger:
         """What stages wrote, by path, as `did` was told."""
         return _pairs(await self.memory.do("HGETALL", f"run:{run}:files"))
 
-    async def forget(self, run: str) -> None:
-        await self.memory.do("DEL", *(f"run:{run}{more}" for more in ("", ":steps", ":files")))
-        await self.memory.do("ZREM", "runs:dead", run)
+    async def register(
+        self, worker: str, lease_s: float, told: str, slots: Mapping[Lane, int], *, draining: bool, sweep: bool
+    ) -> bool:
+        """Say that a worker is there for two leases; whether an operator wants it to end. `sweep`: clear away who is gone."""
+        words = [word for pair in slots.items() for word in pair]
+        return bool(await self._do("register", worker, _ms(lease_s), told, int(draining), int(sweep), *words))
+
+    async def recount(self) -> None:
+        """Count anew what limits hold for, over all runs that wait or are carried."""
+        await self._do("recount")
+
+    async def forget(self, run: str) -> bool:
+        """Take a run's record away unless it goes on; False if it does."""
+        return bool(await self._do("forget", run))
 
     async def _do(self, name: str, *words: Any) -> Any:
         return await self.memory.script(scripts()[name], [], *words)

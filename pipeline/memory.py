@@ -10,7 +10,8 @@ from pipeline.errors import Temporary
 
 SILENT_S = 1.5  # after which a connection that only listens is asked whether it is still there
 
-_REFUSALS = ("MISCONF", "OOM", "NOAUTH", "LOADING")  # it is there, but takes no writes now: disk or memory full, starting
+# It is there, but takes no writes now: disk or memory full, starting, busy with a script, without its replicas.
+_REFUSALS = ("MISCONF", "OOM", "NOAUTH", "LOADING", "BUSY ", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
 
 
 class Memory:

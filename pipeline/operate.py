@@ -209,7 +209,7 @@ async def _watch(given: argparse.Namespace, ledger: "Ledger") -> int:
                 line.report(step.fraction, {"act": act, "state": act, "standing": standing})
                 if step.state in ENDED:
                     break
-    print(" ".join((f"{given.run}: {step.state}.", *(f"{name}={value}" for name, value in step.facts.items()))))
+    print(" ".join((f"{given.run}: {step.state}.", *(f"{name}={_plain(value)}" for name, value in step.facts.items()))))
     return 0 if step.state == "done" else 1
 
 
@@ -240,7 +240,8 @@ async def _drain(given: argparse.Namespace, ledger: "Ledger") -> int:
         there = "no worker" if not names else f"{len(names)} workers"
         raise Invalid(Problem("worker.unknown", f"{there} of that name: {given.worker!r}", fix="`labpipe lane` lists them."))
     await ledger.memory.do("SET", f"drain:{names[0]}", 1, "EX", 86_400)
-    await ledger.memory.all([("RPUSH", f"bell:{names[0]}", 1), ("EXPIRE", f"bell:{names[0]}", 60)])
+    for bell in (f"bell:{names[0]}:{lane}" for lane in LANES):
+        await ledger.memory.all([("RPUSH", bell, 1), ("EXPIRE", bell, 60)])
     print(f"{names[0]} takes no further run and ends when its last one has.")
     return 0
 
@@ -255,13 +256,20 @@ def _line(one: "Record", position: int) -> str:
     at = f"place {position}" if position else one.stage
     cause = one.facts.get("cause", one.facts.get("again", ""))
     since = time.strftime("%d %b %H:%M", time.localtime(one.asked))
-    return "  ".join(filter(None, (f"{one.id:24}", f"{one.state:9}", f"{one.recipe:12}", f"{at:10}", since, one.worker, cause)))
+    return "  ".join(
+        filter(None, (f"{one.id:24}", f"{one.state:9}", f"{one.recipe:12}", f"{at:10}", since, one.worker, _plain(cause)))
+    )
 
 
 def _as_json(one: "Record", position: int) -> str:
     from dataclasses import asdict
 
     return json.dumps({**asdict(one), "position": position})
+
+
+def _plain(text: str) -> str:
+    """A text of a person's or a model's, without what a terminal would take for a command."""
+    return "".join(mark if mark.isprintable() else "?" for mark in text)
 
 
 def _standing(facts: Mapping[str, str]) -> str:

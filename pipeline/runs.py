@@ -4,11 +4,12 @@ A run is a folder and a record. The same key is the same run: starting it again 
 cancelled, or stages are asked for that it has not performed yet. Runs that wait stand in a lane until a worker takes them
 (`worker.py`); the record of all that is the ledger's.
 
-    waiting  -> running            a worker took it
+    waiting  -> running            a worker took it; the one that had it took it up again
     running  -> done | failed      its stages are done, or one cannot be
     running  -> waiting            its worker is lost, hands it back, or it is tried again
-    waiting | running -> stopping -> cancelled
-    failed | cancelled | done -> waiting    somebody started it again, or asked for more
+    waiting  -> failed             it could not be begun, or not go on (`refuse`)
+    waiting | running -> stopping -> cancelled      one that waits at once
+    failed | cancelled | done -> waiting            somebody started it again, or asked for more
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipeline import layout
 from pipeline.depot import Depot
 from pipeline.errors import Invalid, LabError, Problem, Temporary
-from pipeline.ledger import CHANNEL, COST_S, ENDED, Ask, Ledger, Record, Step
+from pipeline.ledger import CHANNEL, COST_S, ENDED, LANES, Ask, Ledger, Record, Step
 from pipeline.memory import Memory
 from pipeline.retention import Kept, prune, size_of
 
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOOK_S = 0.2  # how often somebody who waits for Redis looks again
+FRESH_S = 3600.0  # a folder without a record that is younger may be one whose run is just being begun
 MISSED_S = 5.0  # a watcher looks that often even if it hears of nothing: what is published may be lost
 TURN_S = 2.0  # how often a watcher looks how many runs are before one that waits
 PATIENCE_S = 0.3  # a run that is taken sooner never says which place it had
+STOPPING_S = 15.0  # the longest that a run may take to stop
 NEAR = 20  # places that are told one by one; those behind by tens
 
 
@@ -72,17 +75,20 @@ class Runs:
         weight: float = 1.0,
         until: str | None = None,
         scopes: Sequence[tuple[str, int, int]] = (),
+        order: str = "",
     ) -> str:
         """Start the run of that key and return its id; one that waits, runs or is done already stays as it is.
 
         `until`: the last stage that is wanted; a run that goes on or is done goes on to it. `scopes`: limits that hold for
         it, (name, most that wait, most that run), 0 for none. An input that is an Entry becomes the run's `entry/` files.
+        `order` names the asking: who asks again because no answer came does not start again what has failed meanwhile.
         Raises Invalid if it cannot be written as it is, if there is no such stage, or (runs.full) if too many wait
         already; Failed if the disk does not take it.
         """
         from pipeline import recipe as recipes
 
         stages = recipes.stages(recipe, until)
+        await self._stopped(key)
         wanted = tuple(stage.name for stage in stages)
         record = await self.status(key)
         if record is None or record.state in ("failed", "cancelled") or set(wanted) - {*record.wanted, *record.did}:
@@ -90,7 +96,7 @@ class Runs:
             await self.depot.begin(key)
         spent = await self.ledger.spent(recipe, wanted)
         cost = sum(statistics.median(times) if times else COST_S for times in spent.values())
-        ask = Ask(key, recipe, person, wanted, stages[0].lane, weight, max(cost, 1.0), tuple(scopes))
+        ask = Ask(key, recipe, person, wanted, stages[0].lane, weight, max(cost, 1.0), tuple(scopes), order)
         said, scope, most = await self.ledger.start(ask)
         if said == "full":
             facts = {"most": str(most), "scope": scope.partition(":")[0]}
@@ -98,10 +104,18 @@ class Runs:
             raise Invalid(Problem("runs.full", message, fix="Wait until one of them has ended, or cancel one.", facts=facts))
         return key
 
-    async def refuse(self, key: str, why: LabError) -> None:
-        """Record a run that could not be started at all, so that whoever watches it hears why."""
+    async def _stopped(self, key: str) -> None:
+        """Wait for a run that is just being stopped: it can be started again when it is over."""
+        for _ in range(round(STOPPING_S / LOOK_S)):
+            record = await self.status(key)
+            if record is None or record.state != "stopping":
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def refuse(self, key: str, why: LabError, until: str | None = None) -> None:
+        """Record a run that could not be started, or not go on to `until`, so that whoever watches it hears why."""
         facts = {**why.problems[0].facts, "code": why.problems[0].code} if isinstance(why, Invalid) else {}
-        await self.ledger.refuse(key, {**facts, "cause": str(why)})
+        await self.ledger.refuse(key, {**facts, "cause": str(why)}, (until,) if until else ())
 
     async def status(self, run: str) -> Record | None:
         return await self.ledger.record(run)
@@ -116,12 +130,15 @@ class Runs:
         step: Step | None = None
         async with self._news.of(run) as news:
             while True:
-                for name, step in await self.ledger.steps(run, last):
+                steps = await self.ledger.steps(run, last)
+                for name, step in steps:
                     last = name
                     stands = stands if step.state == state else {}
                     state = step.state
                     if step.number > after:
                         yield replace(step, facts={**step.facts, **stands})
+                if not steps and await self.status(run) is None:
+                    return  # it was forgotten
                 goes_on = step is not None and state in ("waiting", "running")
                 await _rung(news, (TURN_S if stands else PATIENCE_S) if goes_on else MISSED_S)
                 if news.is_set() or not goes_on:
@@ -166,18 +183,25 @@ class Runs:
         for record in await self.ledger.records():
             if record.person != person:
                 continue
-            if record.state not in ENDED:
+            if not await self._remove(record.id):
                 left.append(record.id)
-                continue
-            await asyncio.to_thread(shutil.rmtree, self.folder / record.id, True)
-            await self.ledger.forget(record.id)
+        if not left:
+            await self.memory.all(("HDEL", f"lane:{lane}:shares", person) for lane in LANES)
         return left
+
+    async def _remove(self, run: str) -> bool:
+        """Take away a run that is over: its record, its folder, and what no other run has in the store. False if it goes on."""
+        files = await self.ledger.files(run)
+        if not await self.ledger.forget(run):
+            return False
+        await asyncio.to_thread(shutil.rmtree, self.folder / run, True)
+        await self.depot.erase(files)
+        return True
 
     async def prune(self, *, older_s: float | None, most_bytes: int | None, referenced: Collection[str]) -> list[str]:
         """Take away what is too old or too much of the runs that are over, but for those referenced; their ids.
 
-        None: no limit. A run whose record is gone by itself ended when its folder was last begun. Blobs of the store that
-        no run names any more go with them.
+        None: no limit. A run whose record is gone by itself ended when its folder was last begun.
         """
         records = {record.id: record for record in await self.ledger.records()}
         folders = [path for path in await asyncio.to_thread(_folders, self.folder)]
@@ -185,15 +209,13 @@ class Runs:
         for path in folders:
             record = records.get(path.name)
             ended = await self.ledger.last(path.name) if record else (path / "run.json").stat().st_mtime
-            over = record is None or record.state in ENDED
+            fresh = record is None and ended > self.clock() - FRESH_S  # it may be just being begun
+            over = not fresh if record is None else record.state in ENDED
             kept.append(Kept(path.name, ended if over else None, await asyncio.to_thread(size_of, path)))
         gone = prune(kept, now=self.clock(), older_s=older_s, most_bytes=most_bytes, referenced=referenced)
-        for run in gone:
-            await asyncio.to_thread(shutil.rmtree, self.folder / run, True)
-            await self.ledger.forget(run)
-        if gone:
-            await self.depot.clean(set(records) - set(gone))
-        return gone
+        removed = [run for run in gone if await self._remove(run)]
+        await self.ledger.recount()
+        return removed
 
     async def mend(self, every_s: float) -> None:
         """Let runs wait again whose worker is lost, also where no worker is left that would notice; until cancelled."""
@@ -257,7 +279,10 @@ async def paced(steps: AsyncIterator[Step], pace_s: float) -> AsyncIterator[Step
         while True:
             await asyncio.wait({next_one}, timeout=max(free_at - now(), 0) if held else None)
             if next_one.done():
-                step = next_one.result()
+                try:
+                    step = next_one.result()
+                except StopAsyncIteration:
+                    return
                 next_one = asyncio.ensure_future(anext(steps))
                 if step.state in ("waiting", "running") and now() < free_at:
                     held = step

@@ -33,12 +33,12 @@ from pipeline.stage import Lane
 
 log = logging.getLogger("labpipe.worker")
 
-LOOK_S = 1.0  # the longest between two looks at a lane, whether the bell rings or not
+LOOK_S = 2.5  # the longest between two looks at a lane, whether the bell rings or not
 FOREVER_S = 400 * 86_400.0  # how long arq lets a run take: the limits are ours
 TRIES = 10**6  # how often arq delivers a run: the tries are ours too
 HEALTH_S = 30.0
 AGAIN_S = 0.25  # between two attempts to reach a Redis that is away
-REGISTERED_S = 86_400
+SWEEP_S = 60.0  # between two looks for workers that are gone
 
 
 class Pool:
@@ -71,6 +71,7 @@ class Pool:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._renew_now = asyncio.Event()
         self._drained = asyncio.Event()
+        self._swept = -SWEEP_S  # when workers that are gone were last looked for
 
     @property
     def memory(self) -> Memory:
@@ -125,7 +126,8 @@ class Pool:
         if self.draining and not self.carried:
             self._drained.set()
         with suppress(Temporary):  # there is room: look at once
-            await self.memory.all([("RPUSH", f"bell:{self.name}", 1), ("EXPIRE", f"bell:{self.name}", 60)])
+            bell = f"bell:{self.name}:{carrying.lane}"
+            await self.memory.all([("RPUSH", bell, 1), ("EXPIRE", bell, 60)])
 
     def look_at_runs(self) -> None:
         """Something is to stop, or there is room again: do not wait for the next renewal."""
@@ -137,8 +139,9 @@ class Pool:
         """Renew what is carried three times a lease, and at once when something is to stop; feed its children."""
         while True:
             try:
-                await self._renewed()
-            except Temporary:  # whether others have the runs by now shows when it is back
+                async with asyncio.timeout(self.terms.lease_s / 3):
+                    await self._renewed()
+            except (Temporary, TimeoutError):  # whether others have the runs by now shows when it is back
                 self.counts.not_renewed()
                 with self.counts.away():
                     await self._back()
@@ -163,25 +166,20 @@ class Pool:
             for one in self.carried.values():
                 one.feed()
             await asyncio.sleep(min(AGAIN_S, self.terms.lease_s / 3))
-            with suppress(Temporary):
-                await self.memory.do("PING")
+            with suppress(Temporary, TimeoutError):
+                async with asyncio.timeout(self.terms.lease_s / 3):
+                    await self.memory.do("PING")
                 return
 
     async def _register(self) -> None:
-        lease_ms = int(self.terms.lease_s * 1000)
-        until_ms = int(time.time() * 1000) + 2 * lease_ms
         told = {"host": self.host, "pid": os.getpid(), "device": self.device, "lanes": dict(self.slots)}
-        state = {**told, "runs": sorted(self.carried), "draining": self.draining}
-        commands: list[tuple[Any, ...]] = [("SET", f"worker:{self.name}", json.dumps(state), "PX", 2 * lease_ms)]
-        for lane, slots in self.slots.items():
-            key = f"lane:{lane}:workers"
-            commands += [
-                ("ZADD", key, 0 if self.draining else until_ms, f"{self.name} {slots}"),
-                ("ZREMRANGEBYSCORE", key, "-inf", until_ms - 3 * lease_ms),
-                ("EXPIRE", key, REGISTERED_S),
-            ]
-        *_, drain = await self.memory.all([*commands, ("GETDEL", f"drain:{self.name}")])
-        if drain:
+        state = json.dumps({**told, "runs": sorted(self.carried), "draining": self.draining})
+        sweep = time.monotonic() > self._swept + SWEEP_S
+        drain = await self.ledger.register(
+            self.name, self.terms.lease_s, state, self.slots, draining=self.draining, sweep=sweep
+        )
+        self._swept = time.monotonic() if sweep else self._swept
+        if drain and not self.draining:
             log.info("drained: no further run is taken")
             self.draining = True
         if self.draining and not self.carried:
@@ -222,7 +220,11 @@ class Pool:
         with suppress(Temporary):
             await self.memory.all(
                 [
-                    ("DEL", f"worker:{self.name}", f"bell:{self.name}"),
+                    (
+                        "DEL",
+                        *(f"{kind}:{self.name}" for kind in ("worker", "drain")),
+                        *(f"bell:{self.name}:{lane}" for lane in self.slots),
+                    ),
                     *(("ZREM", f"lane:{lane}:workers", f"{self.name} {slots}") for lane, slots in self.slots.items()),
                 ]
             )
@@ -272,7 +274,7 @@ class Van(Worker):
                 del self.tasks[name]
                 task.result()
         await self.heart_beat()
-        mine = f"bell:{self.crew.name}"
+        mine = f"bell:{self.crew.name}:{self.lane}"
         bells = [mine, f"lane:{self.lane}:bell"] if self.room() else [mine]
         rung = await self.pool.execute_command("BLPOP", *bells, f"{self.crew.look_s:.3f}")  # type: ignore[no-untyped-call]
         if rung and rung[0] == mine.encode():

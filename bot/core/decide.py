@@ -136,6 +136,8 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
 def _cancel(event: Event, known: Known, run: str) -> list[Effect]:
     if run.startswith(setup.RUN) and OPERATOR not in event.roles:
         return [Answer(known.words("refused.role"), private=True)]
+    if known.draft and not is_author(event, known.draft) and OPERATOR not in event.roles:
+        return [hearing.not_yours(known, known.draft)]
     return [Cancel(run)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
 
 

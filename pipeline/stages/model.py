@@ -65,7 +65,7 @@ def model(job: Job) -> Mapping[str, str]:
 
 
 ENGINE = Stage("engine", (), (), engine, LIMIT_S, elsewhere=True)
-MODEL = Stage("model", (), (), model, LIMIT_S, elsewhere=True)
+MODEL = Stage("model", (), (), model, LIMIT_S, elsewhere=True, keys=True)
 
 
 def make(folder: Path, report: Report, *, small: bool = False, seed: int | None = None) -> "Card":

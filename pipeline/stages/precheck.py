@@ -159,7 +159,7 @@ def precheck(job: Job) -> Mapping[str, str]:
     return asyncio.run(_precheck(job))
 
 
-PRECHECK = Stage("precheck", ("entry/qna.yaml",), ("precheck.json",), precheck, LIMIT_S, takes=("model",))
+PRECHECK = Stage("precheck", ("entry/qna.yaml",), ("precheck.json",), precheck, LIMIT_S, takes=("model",), keys=True)
 
 
 @dataclass(frozen=True, slots=True)

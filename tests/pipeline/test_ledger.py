@@ -352,22 +352,7 @@ def test_a_job_is_what_arq_writes_and_reads() -> None:
 
 
 def test_every_script_has_a_name_and_every_key_a_line() -> None:
-    named = {
-        "start",
-        "refuse",
-        "look",
-        "reap",
-        "claim",
-        "renew",
-        "tell",
-        "did",
-        "finish",
-        "back",
-        "cancel",
-        "again",
-        "up",
-        "place",
-    }
+    named = set("start refuse look reap claim renew tell did finish back cancel up place again forget recount register".split())
 
     assert scripts().keys() == named
     assert all(holds for holds, _ in KEYS.values())

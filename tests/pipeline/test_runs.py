@@ -435,14 +435,18 @@ async def test_a_refused_run_can_be_started_later(door: Runs, carried: Carried, 
     assert list(await door.export("alice")) == ["d1.1"]
 
 
-async def test_refusing_a_run_that_is_done_changes_nothing(door: Runs, carried: Carried) -> None:
+async def test_a_run_that_is_done_and_may_not_go_on_says_so(door: Runs, carried: Carried) -> None:
     await start(door)
     async with carried():
-        await told(door)
+        done = (await told(door))[-1]
+    await door.refuse("d1.1", Failed("no room"), "publish")
     record = await door.status("d1.1")
-    await door.refuse("d1.1", Failed("no room"))
 
-    assert await door.status("d1.1") == record
+    assert [(step.state, step.facts) for step in await told(door, after=done.number)] == [
+        ("waiting", {}),
+        ("failed", {"cause": "no room"}),
+    ]
+    assert record and record.wanted == ("publish",)
 
 
 async def test_forgetting_takes_out_what_has_ended_and_names_what_goes_on(door: Runs, carried: Carried, checkout: Path) -> None:
