@@ -25,7 +25,7 @@ from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
 from pipeline.files import write
 from pipeline.net import Net, Reach, authorities, bad_certificate, follow
 from pipeline.passages import passages, text_of
-from pipeline.stage import Job, Stage
+from pipeline.stage import Job
 
 SIZE_BYTES = 200 * 2**20  # what git may write in all
 TIMEOUT_S = 120.0  # for the whole stage's talking to the host
@@ -179,9 +179,6 @@ def fetch(job: Job) -> Mapping[str, str]:
         chosen = _chosen(listed, patterns, place)
         texts = {file.path: text_of(content, file.path) for file, content in _contents(source, chosen)}
     return _written(job.folder, {"repo": place.url, "ref": ref, "commit": commit, "patterns": patterns}, listed, chosen, texts)
-
-
-FETCH = Stage("fetch", (), ("document.json", "passages.jsonl"), fetch)
 
 
 def _asked(inputs: Mapping[str, Any]) -> tuple[str, str, list[str]]:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.stage import Job, Stage
+from pipeline.stage import Job
 
 if TYPE_CHECKING:  # what these import takes 0.1 s, which no other recipe need wait for
     from pipeline.models.catalog import Card, Named
 
 Report = Callable[[float, Mapping[str, str]], None]
 
-LIMIT_S = 6 * 3600.0  # 4.4 GB come in that time at 2 Mbit/s; compiling takes a quarter of an hour on two cores
 LOG = "install.log"
 
 
@@ -62,10 +61,6 @@ def model(job: Job) -> Mapping[str, str]:
     card = catalog.choose(asked.folder, asked.name)
     title = asked.known.title if asked.known else asked.name
     return {"act": "chosen", "name": card.name, "title": title, "total": catalog.amount(card.size), "licence": card.licence}
-
-
-ENGINE = Stage("engine", (), (), engine, LIMIT_S, elsewhere=True)
-MODEL = Stage("model", (), (), model, LIMIT_S, elsewhere=True, keys=True)
 
 
 def make(folder: Path, report: Report, *, small: bool = False, seed: int | None = None) -> "Card":

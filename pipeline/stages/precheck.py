@@ -33,7 +33,7 @@ from pipeline.errors import Invalid, Problem
 from pipeline.files import file_digest, write
 from pipeline.judging import Judged, Kind, Vote
 from pipeline.jury import Jury, Seed
-from pipeline.stage import Job, Stage
+from pipeline.stage import Job
 
 if TYPE_CHECKING:  # see asking
     from pipeline.config import EndpointConfig, ModelRole, RolesConfig
@@ -42,7 +42,6 @@ if TYPE_CHECKING:  # see asking
 
 VERSION = 1
 PROMPT = "configs/prompts/judge.md"
-LIMIT_S = 3600.0  # 15 questions and 68 votes, at the pace of a model of 3B on two cores
 ANSWER_TOKENS = 512  # 250 words, the most that upstream's guides want of an answer, are about 350
 BEAT_S = 30.0
 REFUSED_WORDS = 40  # the most of a refusal; a longer answer that begins like one may go on to answer
@@ -157,9 +156,6 @@ def precheck(job: Job) -> Mapping[str, str]:
     Raises Temporary where an endpoint is away, Invalid precheck.no_model where none is set up, Failed for a wrong key.
     """
     return asyncio.run(_precheck(job))
-
-
-PRECHECK = Stage("precheck", ("entry/qna.yaml",), ("precheck.json",), precheck, LIMIT_S, takes=("model",), keys=True)
 
 
 @dataclass(frozen=True, slots=True)

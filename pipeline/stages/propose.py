@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.errors import Failed, Invalid, Problem
 from pipeline.files import write
-from pipeline.stage import Job, Stage
+from pipeline.stage import Job
 from pipeline.taxonomy import GROUNDED_SKILLS, KNOWLEDGE, SKILLS, path_problems
 
 FILES = ("qna.yaml", "attribution.txt")
@@ -103,10 +103,6 @@ def propose(job: Job) -> Mapping[str, str]:
     facts = {"branch": branch, "commit": tip[:12], "pull": f"runs/{job.folder.name}/{pull.name}"}
     write(job.folder / "pull.json", json.dumps({**facts, "commit": tip, "leaf": leaf}, indent=1))
     return facts
-
-
-READS = ("entry/qna.yaml", "entry/attribution.txt", "precheck.json")
-PROPOSE = Stage("propose", READS, ("pull.md", "pull.json"), propose, alone=True)
 
 
 def _opened(settings: Mapping[str, Any]) -> tuple[Checkout, str]:

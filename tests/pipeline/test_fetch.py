@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.net import Reach
-from pipeline.recipe import stages
+from pipeline.recipe import FETCH, stages
 from pipeline.stage import Job, perform
 from pipeline.stages import fetch as module
-from pipeline.stages.fetch import FETCH, fetch, matches
+from pipeline.stages.fetch import fetch, matches
 from tests.fakes.git_host import GitHost
 from tests.pipeline.test_passages import pdf
 

@@ -20,7 +20,6 @@ from pipeline.memory import Memory
 from pipeline.models import catalog
 from pipeline.models.catalog import Card
 from pipeline.runs import Runs, Step
-from pipeline.stages.model import LIMIT_S
 from pipeline.worker import Pool
 from tests.conftest import HOME
 from tests.fakes import pip
@@ -278,4 +277,4 @@ async def test_a_stage_that_names_its_own_time_is_given_it(door: Runs, carried: 
     async with carried(limit_s=0.01):
         last = (await told(door))[-1]
 
-    assert (last.state, recipe.stages("model")[0].limit_s, recipe.stages("document")[0].limit_s) == ("done", LIMIT_S, 0.0)
+    assert (last.state, recipe.stages("model")[0].limit_s, recipe.stages("document")[0].limit_s) == ("done", 6 * 3600.0, 0.0)

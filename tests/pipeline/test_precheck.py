@@ -19,10 +19,10 @@ from pipeline import config, journal, jury
 from pipeline.errors import Failed, Invalid, LabError, Temporary
 from pipeline.models import catalog
 from pipeline.models.host import Models
-from pipeline.recipe import RECIPES
+from pipeline.recipe import PRECHECK, RECIPES
 from pipeline.stage import Job, perform
 from pipeline.stages import precheck as stage
-from pipeline.stages.precheck import PRECHECK, precheck
+from pipeline.stages.precheck import precheck
 from tests.conftest import HOME
 from tests.fakes.openai_server import CUT, Asked, Server, Step, answer, chunk, finished, said, streamed
 from tests.pipeline.models.tiny_model import small_model
