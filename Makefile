@@ -52,6 +52,7 @@ bench: .venv/dev
 	$(PY) -m tests.bench.terminal
 	$(PY) -m tests.bench.engine
 	$(PY) -m tests.bench.chat
+	$(PY) -m tests.bench.pool
 
 clean:
 	rm -rf .venv .cache *.egg-info

@@ -31,13 +31,13 @@ from bot.core.talk import (
     Event,
     Forget,
     Look,
-    Moved,
     Save,
     Show,
     Start,
     short,
 )
 from bot.core.words import Table, Words, pick
+from bot.following import Following
 from bot.look import Looker
 from bot.pack import unpack
 from bot.rows import Message, Order, heard_message, message_of, order_of
@@ -45,7 +45,7 @@ from bot.store import Store, Writes
 from bot.voice import Maintainers, Policy, Stream, Voice, everything_open
 from bot.writing import Writing
 from pipeline.errors import Failed, Invalid, Temporary
-from pipeline.runs import ENDED, Runs, paced
+from pipeline.runs import Runs
 
 log = logging.getLogger("labbot")
 
@@ -81,11 +81,11 @@ class App:
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.streams = streams or {}
         self.maintainers, self.policy = maintainers or Maintainers(), policy
-        self.serving, self.core, self.room, self.pace_s = serving, core, room, pace_s
+        self.serving, self.core, self.room = serving, core, room
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.writing: dict[str, Writing] = {}  # streams that go on, by their message
-        self._followed: dict[str, Order] = {}  # runs whose steps are told, and for whom
+        self.following = Following(store, runs, platform, hear=self.hear, insist=self._insist, pace_s=pace_s)
         self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
@@ -377,46 +377,5 @@ class App:
         await self._show(told, again=False)
 
     def _follow(self, run: str, order: Order) -> None:
-        if run not in self._followed:
-            self._spawn(self._see_through(run), counts=False)
-        self._followed[run] = order
-
-    async def _see_through(self, run: str) -> None:
-        """Tell a run's steps to its end, one teller a run: of two the slower would show what was before."""
-        order: Order | None = None
-        try:
-            while order != self._followed[run]:  # it may be asked for again meanwhile
-                order, told = self._followed[run], list[int]()
-                await self._insist(partial(self._tell, run, order, told))
-        finally:
-            del self._followed[run]
-
-    async def _tell(self, run: str, order: Order, past: list[int]) -> None:
-        """Hear every step of a run as an event, at the card's pace; one that was heard before is dropped by its id.
-
-        `past` is told the number of each step that is not its end: when Redis was away it goes on from the last of them.
-        At a pace some were never shown; of those the newest is told, or they would come after what an earlier teller showed.
-        """
-        told = past[-1] if past else -1
-        newest = await self._number(run) if self.pace_s else 0
-        async for step in paced(self.runs.watch(run, told), self.pace_s):
-            if step.number < newest and step.state not in ENDED:
-                continue
-            moved = Moved(run, step.number, step.state, step.stage, step.fraction, step.facts)
-            again = f":{secrets.token_hex(4)}" if step.number == told else ""  # only how it stands in its lane has changed
-            told = step.number
-            name = f"run:{run}:{step.number}{again}"
-            event = Event(
-                name, step.at, order.person, order.place, moved, self.platform, order.workspace, order.locale, order.roles
-            )
-            await self._insist(partial(self.hear, event))
-            if step.state not in ENDED:
-                past[:] = [step.number]
-            elif await self._number(run) in (0, step.number):  # it was not started again since, or is forgotten
-                await self.store.unwatch(self.platform, run)
-                return
-
-    async def _number(self, run: str) -> int:
-        """The number of a run's newest step."""
-        record = await self.runs.status(run)
-        return record.number if record else 0
+        if self.following.begins(run, order):
+            self._spawn(self.following.see_through(run), counts=False)

@@ -23,11 +23,11 @@ from bot.store import Store
 from bot.today import Today
 from bot.voice import Maintainers, Stream, Voice
 from pipeline import config, screen, sources
-from pipeline.carrying import Terms
 from pipeline.installation import Installation
 from pipeline.memory import Memory, connect
 from pipeline.models import catalog, machine, shelf
 from pipeline.models.host import Models
+from pipeline.pool.terms import Terms
 from pipeline.runs import Runs
 from pipeline.screen import Alike, Screen
 
@@ -90,7 +90,8 @@ class House:
 
     async def work(self, terms: Terms | None = None) -> None:
         """Carry runs in this process, in both lanes, until cancelled: where one process is the whole installation."""
-        worker = await asyncio.to_thread(importlib.import_module, "pipeline.worker")  # arq takes 0.1 s, which nobody waits for
+        # arq takes 0.1 s to import, which nobody waits for.
+        worker = await asyncio.to_thread(importlib.import_module, "pipeline.pool.worker")
         slots = {"cpu": self.settings.bot.runs.at_once, "gpu": 1}
         here = self.installed
         pool = worker.Pool(

@@ -25,9 +25,9 @@ from bot.platforms.terminal.say import Desk
 from bot.rows import Message
 from bot.settings import Settings
 from bot.transcript import Bindings, Directs, Does, Expects, Line, parse, seconds
-from pipeline.carrying import Terms
 from pipeline.embedded import Server
 from pipeline.errors import Invalid, Problem
+from pipeline.pool.terms import Terms
 
 BEGIN = 1767607200.0  # 2026-01-05 10:00:00 UTC
 TERMS = Terms(lease_s=2.0)

@@ -19,7 +19,7 @@ def main(words: list[str] | None = None) -> int:
     stage.add_argument("stage")
     stage.add_argument("--fed", action="store_true", help="end when standard input ends or says nothing for a lease")
     if words[:1] != ["stage"]:  # its libraries take 0.1 s, which a worker's child need not wait for
-        from pipeline import operate
+        from pipeline.pool import operate
 
         operate.words(commands)
     check = commands.add_parser("check", help="say what upstream's checks would say of files and trees, all at once, in words")
@@ -38,7 +38,7 @@ def main(words: list[str] | None = None) -> int:
     if given.command == "serve":
         return serve(given)
     if given.command == "stage":
-        from pipeline import perform
+        from pipeline.pool import perform
 
         return perform.stage(given.folder, given.stage, fed=given.fed)
     if given.command in operate.COMMANDS:

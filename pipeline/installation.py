@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline import config, demo, places, secret
-from pipeline.carrying import Terms
 from pipeline.config import BotConfig, ModelRole
+from pipeline.pool.terms import Terms
 from pipeline.stages import precheck
 
 if TYPE_CHECKING:
-    from pipeline.artefacts import Store
     from pipeline.models.host import Models
+    from pipeline.pool.artefacts import Store
 
 GIB = 2**30
 
@@ -49,7 +49,7 @@ class Installation:
     @property
     def store(self) -> "Store | None":
         """Where hosts without a common disk find each other's artefacts. Raises Invalid for a place that is none."""
-        from pipeline.artefacts import Store
+        from pipeline.pool.artefacts import Store
 
         return Store.of(self.environment.get("LABBOT_ARTEFACTS", ""))
 

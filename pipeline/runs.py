@@ -22,17 +22,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline import layout
-from pipeline.depot import Depot
 from pipeline.errors import Invalid, LabError, Problem, Temporary
-from pipeline.ledger import CHANNEL, COST_S, ENDED, LANES, Ask, Ledger, Record, Step
 from pipeline.memory import Memory
-from pipeline.retention import Kept, prune, size_of
+from pipeline.pool import layout
+from pipeline.pool.depot import Depot
+from pipeline.pool.ledger import CHANNEL, COST_S, ENDED, LANES, Ask, Ledger, Record, Step
+from pipeline.pool.retention import Kept, prune, size_of
 
 __all__ = ["ENDED", "Record", "Runs", "Step", "insist", "paced"]
 
 if TYPE_CHECKING:
-    from pipeline.artefacts import Store
+    from pipeline.pool.artefacts import Store
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from hypothesis import settings
 from bot.keys import KEYS as BOT
 from pipeline import demo
 from pipeline.embedded import Server
-from pipeline.ledger import KEYS as PIPELINE
 from pipeline.memory import Memory, connect
+from pipeline.pool.ledger import KEYS as PIPELINE
 
 # Two threads that wait for each other by spinning stand still once a third wants the cores; read when llama.cpp is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

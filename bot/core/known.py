@@ -127,7 +127,7 @@ CheckedVerdict = Literal["worth", "known", "mixed", "uncertain"]
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A question of a precheck: what decided on it (`why`, see pipeline.judging), and the judge's own words or ""."""
+    """A question of a precheck: what decided on it (`why`, see pipeline.judging.weighing), and the judge's own words or ""."""
 
     question: str
     wanted: str

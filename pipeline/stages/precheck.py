@@ -1,7 +1,7 @@
 """The stage that asks today's model the seed questions of an entry, and says which of them it can answer already.
 
 First all answers at once, beside the contributor's; then all votes of a judge at once, and its trials; then what
-`judging` makes of them. Upstream asked knowledge without its context, as people would, and grounded skills with it: so
+`weighing` makes of them. Upstream asked knowledge without its context, as people would, and grounded skills with it: so
 do we. Every answer and every vote is in the journal as soon as it is there, under a digest of everything that it was asked
 with, so that an attempt after a kill asks nothing twice and another model is asked anew. What an endpoint does not do now
 is Temporary, and what did come is kept for the next attempt.
@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline import asking, judging, jury, measures
-from pipeline.asking import Log, Model
 from pipeline.errors import Invalid, Problem
 from pipeline.files import file_digest, write
-from pipeline.judging import Judged, Kind, Vote
-from pipeline.jury import Jury, Seed
+from pipeline.judging import asking, jury, measures, weighing
+from pipeline.judging.asking import Log, Model
+from pipeline.judging.jury import Jury, Seed
+from pipeline.judging.weighing import Judged, Kind, Vote
 from pipeline.stage import Job
 
 if TYPE_CHECKING:  # see asking
@@ -208,11 +208,11 @@ async def _record(job: Job, door: Door, log: Log) -> dict[str, Any]:
     vectors = await door.model("embeddings") if door.roles.embeddings.url else None
     close = await _closeness(log, vectors, seeds, said) if vectors else Closeness()
     tried = bool(trials) or not any(votes)  # a model that judges itself, and cannot be tried, has no say
-    trusted = judging.trusted(trials) and (tried or judge.name != asked.name)
+    trusted = weighing.trusted(trials) and (tried or judge.name != asked.name)
     answered = []
     for at, seed in enumerate(seeds):
         weighed = "between" if kinds[at] == "apart" and close.near(at) else kinds[at]
-        found = judging.judged(weighed, votes[at], trusted=trusted)
+        found = weighing.judged(weighed, votes[at], trusted=trusted)
         answered.append(Answered(seed, said[at], kinds[at], close.of(at), votes[at], found))
     right = sum(vote.better == "wanted" for vote in trials)
     word = {"trials": len(trials), "right": right, "trusted": trusted}
@@ -312,7 +312,7 @@ def refuses(text: str) -> bool:
 
 async def _votes(court: Jury, said: Sequence[Said], kinds: Sequence[Kind], tally: Tally) -> tuple[list[list[Vote]], list[Vote]]:
     """The votes on each answer that needs some, and those of the judge's trials."""
-    unclear = {at: said[at].text for at, one in enumerate(kinds) if one not in judging.PLAIN and said[at].text}
+    unclear = {at: said[at].text for at, one in enumerate(kinds) if one not in weighing.PLAIN and said[at].text}
     ballots = jury.ballots(unclear)
     trials = jury.trials(court.seeds) if ballots else []
     tally.ballots = len(ballots) + len(trials)
@@ -343,11 +343,11 @@ async def _closeness(log: Log, model: Model, seeds: Sequence[Seed], said: Sequen
 def told(answered: Sequence[Answered]) -> dict[str, Any]:
     """The verdict and the questions, as they stand in precheck.json."""
     found = [one.judged for one in answered]
-    verdict, confidence = judging.verdict(found)
+    verdict, confidence = weighing.verdict(found)
     return {
         "verdict": verdict,
         "confidence": round(confidence, 4),
-        "counts": judging.counts(found),
+        "counts": weighing.counts(found),
         "questions": [_row(one) for one in answered],
     }
 

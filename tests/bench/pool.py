@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import recipe
-from pipeline.carrying import Terms
 from pipeline.embedded import Server
-from pipeline.ledger import Ask, Ledger
 from pipeline.memory import Memory, connect
+from pipeline.pool.ledger import Ask, Ledger
+from pipeline.pool.terms import Terms
+from pipeline.pool.worker import Pool
 from pipeline.runs import Runs
 from pipeline.stage import Job, Stage
-from pipeline.worker import Pool
 from tests.bench.engine.__main__ import environment
 
 HOME = Path(__file__).resolve().parent.parent.parent
@@ -257,7 +257,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def stage(words: list[str]) -> int:
     recipe.RECIPES[RECIPE] = stages()
-    from pipeline import perform
+    from pipeline.pool import perform
 
     return perform.stage(Path(words[0]), words[1], fed=True)
 

@@ -32,10 +32,10 @@ DOORS = {
     "pipeline.models.machine",
     "pipeline.models.shelf",
     "pipeline.memory",
-    "pipeline.carrying",
+    "pipeline.pool.terms",
     "pipeline.checkup",
     "pipeline.installation",
-    "pipeline.judging",
+    "pipeline.judging.weighing",
     "pipeline.logs",
     "pipeline.places",
     "pipeline.secret",
@@ -177,7 +177,7 @@ def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_chi
         "pipeline.stages.propose",
         "pipeline.models.install",
         "pipeline.models.running",
-        "pipeline.carrying",
+        "pipeline.pool.carrying",
     }  # git, pip, vLLM
 
     assert readers == begins | hands_on

@@ -13,7 +13,7 @@ from bot.transcript import Bindings, Directs, Does, Expects, parse, seconds
 from pipeline.embedded import Server
 from pipeline.errors import Invalid
 from pipeline.memory import Memory
-from pipeline.runs import KEYS as RUN_KEYS
+from pipeline.pool.ledger import KEYS as RUN_KEYS
 from tests.fakes.git_host import GitHost
 from tests.fakes.model import Model
 

@@ -118,7 +118,7 @@ def stage(words: list[str]) -> int:
     light = ModuleType("pipeline.recipe")  # the real table's stages take most of the time in which a process starts
     light.__dict__["stages"] = lambda recipe, until=None: stages()
     sys.modules["pipeline.recipe"] = light
-    from pipeline import perform
+    from pipeline.pool import perform
 
     return perform.stage(Path(words[0]), words[1], fed=True)
 
@@ -128,8 +128,8 @@ def stage(words: list[str]) -> int:
 
 async def worker(url: str, base: Path, name: str) -> None:
     from pipeline import recipe
-    from pipeline.carrying import Terms
-    from pipeline.worker import Pool
+    from pipeline.pool.terms import Terms
+    from pipeline.pool.worker import Pool
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe.RECIPES[RECIPE] = stages()

@@ -31,12 +31,12 @@ from bot.play import BEGIN
 from bot.rows import Message
 from bot.store import Store
 from pipeline import demo
-from pipeline.carrying import Terms
 from pipeline.embedded import Server
 from pipeline.files import write
 from pipeline.memory import Memory, connect
+from pipeline.pool.terms import Terms
+from pipeline.pool.worker import Pool
 from pipeline.runs import Runs
-from pipeline.worker import Pool
 
 HOME = Path(__file__).resolve().parent.parent.parent
 WRITES = ("SET", "HSET", "HDEL", "RPUSH", "LREM", "DEL", "ZADD", "ZREM", "EVAL")

@@ -33,7 +33,7 @@ from typing import Any
 
 import psutil
 
-from pipeline.ledger import ENDED, Step
+from pipeline.pool.ledger import ENDED, Step
 from tests.faults.crew import LEASE_S, STAGES
 from tests.faults.proxy import Proxy
 from tests.faults.right import EXPIRES, GONE, KNOWN, Asked, wrong_files, wrong_steps

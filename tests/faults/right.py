@@ -10,7 +10,7 @@ from typing import Any
 from bot.keys import KEYS as BOT_KEYS
 from pipeline.errors import Failed
 from pipeline.journal import read
-from pipeline.ledger import ENDED, KEYS, Step
+from pipeline.pool.ledger import ENDED, KEYS, Step
 from tests.faults.crew import LATE, ROWS, STAGES, row
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from pipeline.embedded import Server
-from pipeline.ledger import Ledger
 from pipeline.memory import connect
+from pipeline.pool.ledger import Ledger
 from tests.faults.proxy import Proxy
 
 HOME = Path(__file__).resolve().parent.parent.parent

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
-from pipeline.artefacts import Store
-from pipeline.carrying import Terms
+from pipeline.pool.artefacts import Store
+from pipeline.pool.terms import Terms
+from pipeline.pool.worker import Pool
 from pipeline.runs import ENDED, Runs, Step
-from pipeline.worker import Pool
 
 LEASE_S = 0.5
 BOUND_S = 30.0

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import artefacts, reaching
-from pipeline.artefacts import RENEW_S, UNUSED_S, Blob, Store, contained
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.files import write
 from pipeline.journal import Journal, read
-from pipeline.retention import Kept, prune, size_of
+from pipeline.pool import artefacts, reaching
+from pipeline.pool.artefacts import RENEW_S, UNUSED_S, Blob, Store, contained
+from pipeline.pool.retention import Kept, prune, size_of
 from tests.fakes.s3 import ENVIRONMENT, S3
 
 HOME = Path(__file__).resolve().parent.parent.parent
@@ -407,7 +407,7 @@ def test_a_secret_in_an_endpoint_is_not_shown(tmp_path: Path, bucket: str, monke
 
 
 def test_a_driver_that_is_missing_is_named_with_its_extra() -> None:
-    code = "import sys; sys.modules['s3fs'] = None; from pipeline.artefacts import Store; Store.of('s3://bucket')"
+    code = "import sys; sys.modules['s3fs'] = None; from pipeline.pool.artefacts import Store; Store.of('s3://bucket')"
     done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=False)
 
     assert "s3:// cannot be reached from here: labbot[s3] is not installed. Type `pip install 'labbot[s3]'`" in done.stderr
@@ -417,9 +417,8 @@ def test_a_driver_that_is_missing_is_named_with_its_extra() -> None:
 
 
 def test_importing_it_loads_no_driver() -> None:
-    code = (
-        "import sys, pipeline.artefacts, pipeline.stage; print([m for m in ('fsspec', 's3fs', 'botocore') if m in sys.modules])"
-    )
+    drivers = ("fsspec", "s3fs", "botocore")
+    code = f"import sys, pipeline.pool.artefacts, pipeline.stage; print([m for m in {drivers} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
@@ -428,7 +427,7 @@ def test_importing_it_loads_no_driver() -> None:
 PUSHER = """
 import os, signal, sys
 from pathlib import Path
-from pipeline import artefacts
+from pipeline.pool import artefacts
 url, path, at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 whole, count = artefacts._chunks, 0
 def dying(file, size):

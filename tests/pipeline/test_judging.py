@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judging import (
+from pipeline.judging.measures import Likeness, cosine, likeness, rouge_l, words
+from pipeline.judging.weighing import (
     DECIDED,
     ODDS,
     PLAIN,
@@ -21,7 +22,6 @@ from pipeline.judging import (
     trusted,
     verdict,
 )
-from pipeline.measures import Likeness, cosine, likeness, rouge_l, words
 
 
 def votes(*better: Better) -> list[Vote]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from arq.jobs import deserialize_job_raw, serialize_job
 
-from pipeline.ledger import ENDED, KEYS, Ask, Ledger, job, scripts
 from pipeline.memory import Memory
+from pipeline.pool.ledger import ENDED, KEYS, Ask, Ledger, job, scripts
 
 AT = 1767312000.0
 LEASE_S = 5.0

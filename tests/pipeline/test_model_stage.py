@@ -19,8 +19,8 @@ from pipeline.embedded import Server
 from pipeline.memory import Memory
 from pipeline.models import catalog
 from pipeline.models.catalog import Card
+from pipeline.pool.worker import Pool
 from pipeline.runs import Runs, Step
-from pipeline.worker import Pool
 from tests.conftest import HOME
 from tests.fakes import pip
 from tests.fakes.hub import HubHost

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import config, journal, jury
+from pipeline import config, journal
 from pipeline.errors import Failed, Invalid, LabError, Temporary
+from pipeline.judging import jury
 from pipeline.models import catalog
 from pipeline.models.host import Models
 from pipeline.recipe import PRECHECK, RECIPES
@@ -440,7 +441,7 @@ def test_the_recipe_prechecks_before_it_proposes() -> None:
 
 
 def test_everything_that_can_decide_has_its_sentence() -> None:
-    from pipeline.judging import WEIGHT
+    from pipeline.judging.weighing import WEIGHT
 
     benches = {"judge", "split", "biased", "broken", "untrusted", "disagree", "unjudged"}
 

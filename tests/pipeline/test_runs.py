@@ -20,9 +20,9 @@ from pipeline.embedded import Server
 from pipeline.errors import Failed, Invalid
 from pipeline.memory import Memory
 from pipeline.models.child import how
+from pipeline.pool.worker import Pool
 from pipeline.runs import Record, Runs, Step
 from pipeline.taxonomy import SeedExample, Skill, Work
-from pipeline.worker import Pool
 from tests.conftest import HOME, git
 from tests.pipeline import pool
 from tests.pipeline.pool import until
@@ -40,8 +40,8 @@ INPUTS = {"entry": ENTRY, "name": "Alice", "mail": "alice@lab.example", "signed_
 WORKER = """
 import asyncio, json, sys
 from pathlib import Path
-from pipeline.carrying import Terms
-from pipeline.worker import Pool
+from pipeline.pool.terms import Terms
+from pipeline.pool.worker import Pool
 url, folder, settings = sys.argv[1:]
 asyncio.run(Pool(url, Path(folder), json.loads(settings), {"cpu": 2}, Terms(lease_s=0.5)).serve())
 """

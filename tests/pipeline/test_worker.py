@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import carrying, recipe
-from pipeline.artefacts import Store
+from pipeline import recipe
 from pipeline.embedded import Server
 from pipeline.errors import Invalid
 from pipeline.memory import Memory
+from pipeline.pool import carrying, process
+from pipeline.pool.artefacts import Store
+from pipeline.pool.working import serves
 from pipeline.runs import Runs, insist
-from pipeline.working import serves
 from tests.conftest import HOME
 from tests.fakes.s3 import S3
 from tests.pipeline import pool, trial
@@ -140,7 +141,7 @@ async def test_what_a_stage_says_beside_its_steps_is_kept_in_part(door: Runs, se
     texts = [(folder / name).read_text(encoding="utf-8") for name in ("stderr.1.txt", "stderr.txt")]
 
     assert "".join(texts).splitlines()[-1].startswith("0002999 ")
-    assert sum(map(len, texts)) < 2 * carrying.LOG_BYTES + 2**18
+    assert sum(map(len, texts)) < 2 * process.LOG_BYTES + 2**18
 
 
 async def test_a_stage_that_saves_is_given_longer_and_one_that_does_not_listen_is_ended(door: Runs, server: Server) -> None:

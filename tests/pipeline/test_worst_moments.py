@@ -14,12 +14,13 @@ from bot.core.words import pick
 from bot.keys import Retention
 from bot.rows import Order
 from bot.store import Store as Rows
-from pipeline import carrying, recipe
-from pipeline.artefacts import Store
+from pipeline import recipe
 from pipeline.embedded import Server
 from pipeline.errors import Invalid, Temporary
-from pipeline.ledger import Ask, Ledger
 from pipeline.memory import Memory, connect
+from pipeline.pool import carrying
+from pipeline.pool.artefacts import Store
+from pipeline.pool.ledger import Ask, Ledger
 from pipeline.runs import Runs
 from tests.bot.core.conftest import TABLES, Talk
 from tests.pipeline import pool, trial

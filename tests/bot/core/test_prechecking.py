@@ -15,7 +15,7 @@ from bot.core.records import Draft, Run, Spent
 from bot.core.rules import Quota, Role
 from bot.core.talk import Bar, Card, Command, Effect, Moved, Press, Said, Save, Start, Submit, Text
 from bot.core.words import pick
-from pipeline.judging import WEIGHT
+from pipeline.judging.weighing import WEIGHT
 from pipeline.stages.precheck import SAID
 from tests.bot.core.conftest import TABLES, Talk, cards, texts
 

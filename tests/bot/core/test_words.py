@@ -10,7 +10,7 @@ from bot.core.commands import COMMANDS
 from bot.core.contribute import FORMS
 from bot.core.words import pick
 from pipeline import taxonomy
-from pipeline.ledger import STATES
+from pipeline.pool.ledger import STATES
 from tests.bot.core.conftest import HOME, TABLES
 
 SPOKEN = [

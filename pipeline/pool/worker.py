@@ -22,13 +22,14 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from pipeline import logs
-from pipeline.artefacts import Store
-from pipeline.carrying import Attempt, Carrying, Terms
-from pipeline.depot import Depot
 from pipeline.errors import Temporary
-from pipeline.ledger import ENDED, FUNCTION, Ledger
 from pipeline.memory import Memory, connect
 from pipeline.metrics import Counts
+from pipeline.pool.artefacts import Store
+from pipeline.pool.carrying import Attempt, Carrying
+from pipeline.pool.depot import Depot
+from pipeline.pool.ledger import ENDED, FUNCTION, Ledger
+from pipeline.pool.terms import Terms
 from pipeline.stage import Lane
 
 log = logging.getLogger("labpipe.worker")

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import Invalid, LabError, Problem
-from pipeline.ledger import LANES
+from pipeline.pool.ledger import LANES
 
 if TYPE_CHECKING:
     from pipeline.installation import Installation
-    from pipeline.ledger import Ledger, Record
+    from pipeline.pool.ledger import Ledger, Record
 
 COMMANDS = ("run", "worker", "runs", "watch", "lane", "drain")
 
@@ -89,7 +89,7 @@ def main(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 
 def _worker(given: argparse.Namespace, here: "Installation") -> int:
-    from pipeline import working
+    from pipeline.pool import working
 
     return working.main(given, here)
 
@@ -97,8 +97,8 @@ def _worker(given: argparse.Namespace, here: "Installation") -> int:
 async def _with_ledger(
     url: str, given: argparse.Namespace, act: "Callable[[argparse.Namespace, Ledger], Awaitable[int]]"
 ) -> int:
-    from pipeline.ledger import Ledger
     from pipeline.memory import connect
+    from pipeline.pool.ledger import Ledger
 
     memory = connect(url, timeout_s=10.0)
     try:
@@ -111,8 +111,9 @@ async def _with_ledger(
 
 
 def _run(given: argparse.Namespace, here: "Installation") -> int:
-    from pipeline import layout, perform, recipe
+    from pipeline import recipe
     from pipeline.files import digest
+    from pipeline.pool import layout, perform
 
     recipe.stages(given.recipe, given.until)
     inputs: dict[str, Any] = dict(_pair(text) for text in given.set)

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.ledger import Ledger
+from pipeline.pool.ledger import Ledger
 
 if TYPE_CHECKING:
-    from pipeline.artefacts import Blob, Store
+    from pipeline.pool.artefacts import Blob, Store
 
 OLD_S = 3600.0
 BEGUN = ("run.json", "entry")  # what a run is begun with
@@ -69,7 +69,7 @@ def _old(folder: Path) -> list[Path]:
 
 
 def _manifest(rows: Mapping[str, str]) -> "dict[str, Blob]":
-    from pipeline.artefacts import Blob
+    from pipeline.pool.artefacts import Blob
 
     found = {}
     for path, text in rows.items():

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 from pipeline.errors import Failed, LabError
 from pipeline.files import file_digest
 from pipeline.journal import is_segment, settle
-from pipeline.reaching import OBJECTS, reach, refusal
+from pipeline.pool.reaching import OBJECTS, reach, refusal
 
 # A blob that no manifest names may be named by one that is just being written: what is put again after a day gets a new
 # date, so one whose date is three days old was in no push of the last two.

@@ -16,13 +16,13 @@ from pipeline import logs
 from pipeline.errors import Invalid, Problem
 from pipeline.files import taken
 from pipeline.installation import Installation
-from pipeline.ledger import LANES
 from pipeline.metrics import Now
 from pipeline.models import machine
+from pipeline.pool.ledger import LANES
 from pipeline.stage import Lane
 
 if TYPE_CHECKING:
-    from pipeline.worker import Pool
+    from pipeline.pool.worker import Pool
 
 Device = Literal["cpu", "metal", "cuda"]
 
@@ -92,7 +92,7 @@ def _alone(device: str) -> IO[str]:
 
 
 async def _serve(given: argparse.Namespace, here: Installation, found: Serves, url: str) -> int:
-    from pipeline.worker import Pool
+    from pipeline.pool.worker import Pool
 
     terms = replace(here.terms, environment=found.environment)
     pool = Pool(url, here.runs, here.stages, found.slots, terms, device=found.device, store=here.store)

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.measures import Likeness
+from pipeline.judging.measures import Likeness
 
 State = Literal["known", "gap", "uncertain"]
 Verdict = Literal["worth", "known", "mixed", "uncertain"]

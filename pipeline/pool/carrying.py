@@ -11,61 +11,32 @@ import logging
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline import logs, recipe
-from pipeline.depot import Depot
 from pipeline.errors import LabError, Temporary
 from pipeline.files import taken
 from pipeline.journal import last_fence
-from pipeline.ledger import Record
 from pipeline.metrics import Counts
 from pipeline.models import child as processes
+from pipeline.pool import process
+from pipeline.pool.depot import Depot
+from pipeline.pool.ledger import Record
+from pipeline.pool.terms import Terms
 from pipeline.runs import insist
 from pipeline.stage import Lane, Stage
 
 log = logging.getLogger("labpipe.worker")
 
 SECRET = re.compile(r"KEY|PASS|SECRET|TOKEN|^LABBOT_\w+_URL$")  # in the name of a variable that children do not inherit
-LINE_BYTES = 2**20  # the longest line of a child that is read
-LOG_BYTES = 2**19  # of what a child says beside its steps; twice that is kept
 STARVED = 0.8  # of a lease without being fed: the child ended itself
 SAVE_S = 5.0  # between two times that a stage's records are kept for other hosts
-LEFT_S = 0.5  # how often it is looked whether a child has ended whose pipes others still have
 STEPS = 1000  # of a child that wait for Redis; beyond that the oldest are left out
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How runs are carried.
-
-    `lease_s`: a worker that has not renewed for so long has lost its runs. `limit_s`: the longest that a stage may take
-    that does not say otherwise; `silence_s`: without a word. `memory_bytes`: the most that its process may take, 0 for no
-    limit. `tries`: how often a stage is begun; `pauses_s`: before each further time, the last one repeats. `stop_s`,
-    `save_s`: from asking a child to end to ending it, where it has nothing to save and where it has. `grace_s`: how long a
-    worker that is to end lets its runs go on. `keys`: variables with keys of models, for the children that speak to them;
-    `environment`: further variables of all children; `command`: what they are
-    started with, before `stage RUN STAGE --fed`.
-    """
-
-    lease_s: float = 5.0
-    limit_s: float = 600.0
-    silence_s: float = 900.0
-    memory_bytes: int = 0
-    tries: int = 3
-    pauses_s: tuple[float, ...] = (5.0, 30.0, 120.0)
-    stop_s: float = 3.0
-    save_s: float = 10.0
-    grace_s: float = 10.0
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    keys: frozenset[str] = frozenset()
-    command: tuple[str, ...] = (sys.executable, "-m", "pipeline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +201,7 @@ class Carrying:
                 saving = tasks.create_task(self._save())
                 try:
                     async with asyncio.timeout(limit):
-                        ended.status = await _status(child)
+                        ended.status = await process.status(child)
                 except TimeoutError:
                     ended.cause = f"it took longer than {limit:.0f} s"
                     await processes.end(child, self._patience(stage))
@@ -251,12 +222,12 @@ class Carrying:
             stderr=asyncio.subprocess.PIPE,
             pass_fds=(lock.fileno(),),
             start_new_session=True,
-            limit=LINE_BYTES,
-            cwd=Path(__file__).parent.parent,
+            limit=process.LINE_BYTES,
+            cwd=Path(__file__).parents[2],
             env=self._environment(stage),
         )
         lock.truncate(0)
-        lock.write(f"{os.uname().nodename} {child.pid} {_began(child.pid)}")
+        lock.write(f"{os.uname().nodename} {child.pid} {process.began(child.pid)}")
         lock.flush()
         given = {
             "settings": self.settings.get(stage.name, {}),
@@ -286,7 +257,7 @@ class Carrying:
             if taken(lock):
                 return lock
             if not attempt:
-                _end_holder(lock)
+                process.end_holder(lock)
             await asyncio.sleep(0.1)
         lock.close()
         raise Temporary("another process still works in the run's folder")
@@ -297,12 +268,12 @@ class Carrying:
         try:
             while True:
                 async with asyncio.timeout(self.terms.silence_s):
-                    line = await _line(child.stdout)
+                    line = await process.line(child.stdout)
                 if not line:
                     break
                 if steps.qsize() >= STEPS:
                     steps.get_nowait()
-                if said := _said(line):
+                if said := process.said(line):
                     steps.put_nowait(said)
         except TimeoutError:
             self._end(f"it said nothing for {self.terms.silence_s:.0f} s")
@@ -334,7 +305,7 @@ class Carrying:
         path = self.folder / "stderr.txt"
         while piece := await child.stderr.read(2**16):
             try:
-                await asyncio.to_thread(_append, path, piece)
+                await asyncio.to_thread(process.append, path, piece)
             except OSError as error:  # a full disk: the stage will say so itself, where it matters to it
                 log.warning("what a stage says is not kept: %s", error)
 
@@ -351,62 +322,8 @@ class Carrying:
         return self.terms.save_s if stage.saves else self.terms.stop_s
 
 
-def _end_holder(lock: IO[str]) -> None:
-    """End the group of the process that holds the lock, if it is on this machine and still the one that took it."""
-    lock.seek(0)
-    host, _, rest = lock.read().partition(" ")
-    pid, _, began = rest.partition(" ")
-    if host == os.uname().nodename and pid.isdecimal() and began and _began(int(pid)) == began:
-        log.warning("process %s of an earlier attempt still works in %s: it is ended", pid, lock.name)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(int(pid), signal.SIGKILL)
-
-
-def _began(pid: int) -> str:
-    """When a process began, which tells it from a later one with the same number; "" if there is none."""
-    import psutil
-
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ""
-
-
 def _cause(error: Exception) -> str:
     """What went wrong, in a sentence; of several things at once the first."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-
-
-def _append(path: Path, piece: bytes) -> None:
-    if path.exists() and path.stat().st_size > LOG_BYTES:
-        path.replace(path.with_name("stderr.1.txt"))
-    with path.open("ab") as file:
-        file.write(piece)
-
-
-async def _status(child: asyncio.subprocess.Process) -> int:
-    """How a child ended; what it left behind is ended too: that has its pipes, and `wait` is over when nobody has them."""
-    while child.returncode is None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LEFT_S):
-                await child.wait()
-    await processes.end(child, 0.0)
-    return child.returncode
-
-
-async def _line(stream: asyncio.StreamReader) -> bytes:
-    """The next line, b"" at the end; one longer than LINE_BYTES is none of ours and left out, but for its end."""
-    while True:
-        with suppress(ValueError):
-            return await stream.readline()
-
-
-def _said(line: bytes) -> dict[str, Any]:
-    """What a child says in a line; nothing where a library printed something of its own."""
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) and isinstance(said.get("facts", {}), dict) else {}

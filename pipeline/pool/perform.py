@@ -18,9 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline import layout, recipe
+from pipeline import recipe
 from pipeline.errors import Failed, Invalid, LabError, Temporary
 from pipeline.files import taken
+from pipeline.pool import layout
 from pipeline.stage import Job, Stage, perform
 
 MARGIN = 0.9  # of a lease: a child is gone before its lease has run out for others

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import measures
-from pipeline.asking import Log, Model, together
 from pipeline.errors import Failed, Invalid
-from pipeline.judging import Better, Vote
+from pipeline.judging import measures
+from pipeline.judging.asking import Log, Model, together
+from pipeline.judging.weighing import Better, Vote
 
 if TYPE_CHECKING:  # see asking
     from pipeline.models.client import Message
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # see asking
 VOTE_TOKENS = 256
 SEEDS = (1, 2)  # votes an order: the likeliest, and one that is drawn
 DRAWN = 0.7  # temperature of the second
-TRIALS = 4  # questions that a judge is tried on, in both orders: see judging
+TRIALS = 4  # questions that a judge is tried on, in both orders: see weighing
 JUDGED_CHARS = 6000  # of one text that the judge is given: 1,000 words, twice the longest passage that upstream's guides want
 SCHEMA = {
     "type": "object",
