@@ -112,6 +112,7 @@ class Play:
         self.figures: dict[str, float] = {}
         self.refused = 0  # writes in the name of attempts that were over
         self._began = 0.0
+        self._restarting = False  # Redis, by one of the faults
 
     async def play(self) -> None:
         self._began = time.monotonic()
@@ -183,13 +184,15 @@ class Play:
 
     async def _redis(self, one: Fault) -> None:
         server = self.world.server
-        if server.process is None:  # another fault has it
+        if self._restarting or server.process is None:  # another fault has it, or it is just coming back from one
             return
+        self._restarting = True
         process, server.process = server.process, None
         process.send_signal(signal.SIGKILL if one.lost else signal.SIGTERM)
         await asyncio.to_thread(process.wait)
         await asyncio.sleep(one.seconds)
         await asyncio.to_thread(server.up)
+        self._restarting = False
         await self._signs((*WORKERS, *FRONTS))
 
     async def _cut(self, one: Fault) -> None:
