@@ -6,6 +6,7 @@ All but `run` speak to the Redis of the installation, whether a labbot runs on i
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -84,6 +85,9 @@ def main(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, Invalid) else 1
+    except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 

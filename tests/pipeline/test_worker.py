@@ -281,6 +281,21 @@ async def test_a_drained_worker_takes_nothing_more_and_ends_with_its_last_run(
     assert ended and waits and (status, ended.state, waits.state, fences(second)) == (0, "done", "waiting", [])
 
 
+async def test_a_list_of_runs_that_nobody_reads_to_its_end_ends_quietly(door: Runs, server: Server, tmp_path: Path) -> None:
+    for number in range(3):
+        await start(door, run=f"r{number}")
+    reads, writes = os.pipe()
+    os.close(reads)
+    places = {**os.environ, "LABBOT_DATA": str(tmp_path), "LABBOT_REDIS_URL": server.url}
+    words = [sys.executable, "-u", "-m", "pipeline", "runs"]
+    with os.fdopen(writes, "wb") as out:
+        done = await asyncio.to_thread(
+            subprocess.run, words, cwd=HOME, env=places, stdout=out, stderr=subprocess.PIPE, text=True, timeout=30
+        )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 async def test_a_worker_that_was_idle_while_redis_was_away_takes_the_next_run(door: Runs, server: Server) -> None:
     async with carried(door, server) as worker:
         server.down()
