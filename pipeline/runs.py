@@ -215,6 +215,7 @@ class Runs:
         gone = prune(kept, now=self.clock(), older_s=older_s, most_bytes=most_bytes, referenced=referenced)
         removed = [run for run in gone if await self._remove(run)]
         await self.ledger.recount()
+        await self.depot.clean()
         return removed
 
     async def mend(self, every_s: float) -> None:

@@ -53,6 +53,15 @@ class Depot:
                 gone -= {blob.digest for blob in _manifest(await self.ledger.files(record.id)).values()}
             await asyncio.to_thread(self.store.erase, gone)
 
+    async def clean(self) -> list[str]:
+        """Remove blobs that no run names any more, such as what a log was while it grew, once no push can need them."""
+        if not self.store:
+            return []
+        named = set[str]()
+        for record in await self.ledger.records():
+            named |= {blob.digest for blob in _manifest(await self.ledger.files(record.id)).values()}
+        return await asyncio.to_thread(self.store.drop, named)
+
     async def tidy(self) -> list[str]:
         """Remove the folders here whose runs are forgotten; only where each host has a disk of its own."""
         if not self.store:

@@ -39,6 +39,7 @@ FOREVER_S = 400 * 86_400.0  # how long arq lets a run take: the limits are ours
 TRIES = 10**6  # how often arq delivers a run: the tries are ours too
 HEALTH_S = 30.0
 AGAIN_S = 0.25  # between two attempts to reach a Redis that is away
+TIDY_S = 3600.0  # between two looks for folders of runs that are forgotten
 SWEEP_S = 60.0  # between two looks for workers that are gone
 
 
@@ -82,7 +83,7 @@ class Pool:
         """Carry runs until cancelled, or drained; what is carried then may save, and waits for another worker."""
         logging.getLogger("arq").setLevel(logging.WARNING)
         with logs.about(worker=self.name):
-            works = [*(self._drive(lane) for lane in self.slots), self._renew(), self._drained.wait()]
+            works = [*(self._drive(lane) for lane in self.slots), self._renew(), self._tidy(), self._drained.wait()]
             loops: list[asyncio.Task[Any]] = [asyncio.create_task(work) for work in works]
             try:
                 done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -185,6 +186,14 @@ class Pool:
             self.draining = True
         if self.draining and not self.carried:
             self._drained.set()
+
+    async def _tidy(self) -> None:
+        """Take away the folders of runs that are forgotten, where this host has a disk of its own."""
+        while True:
+            with suppress(Temporary):
+                for run in await self.depot.tidy():
+                    log.info("the folder of run %s, which is forgotten, is taken away", run)
+            await asyncio.sleep(TIDY_S)
 
     # --- life
 

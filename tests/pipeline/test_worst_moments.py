@@ -1,6 +1,7 @@
 """What the pool does when things come at the worst moment, and what it leaves of the people whose runs it carries."""
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,42 @@ async def test_the_store_has_nothing_left_of_a_person_who_was_forgotten(memory: 
 
     blobs = [path.read_text() for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert not [text for text in blobs if "alice" in text]
+
+
+async def test_a_host_with_a_disk_of_its_own_takes_away_what_was_forgotten_elsewhere(
+    memory: Memory, server: Server, tmp_path: Path
+) -> None:
+    store = Store.of(str(tmp_path / "store"))
+    here, there = (Runs(memory, tmp_path / name, {}, store=store) for name in ("here", "there"))
+    for run in ("r1", "r2", "r3"):
+        await here.start(run, "one", {}, person="alice" if run == "r1" else "bob")
+        await there.depot.bring(run)
+    for run in ("r1", "r2"):
+        os.utime(there.folder / run / "run.json", (0, 0))
+    await here.cancel("r1", "alice")
+    await here.forget("alice")
+    async with pool.carried(there, server.url, at_once=0, gpu=1, store=store):
+        await until(lambda: not (there.folder / "r1").exists())
+
+    assert sorted(path.name for path in there.folder.iterdir()) == ["r2", "r3"]
+
+
+async def test_what_a_log_was_while_it_grew_leaves_the_store_after_some_days(memory: Memory, tmp_path: Path) -> None:
+    door = Runs(memory, tmp_path / "runs", {}, store=Store.of(str(tmp_path / "store")))
+    await door.start("r1", "one", {}, person="alice")
+    log = door.folder / "r1" / "log" / "rows" / "1-0.jsonl"
+    log.parent.mkdir(parents=True)
+    for text in ("a", "ab"):
+        log.write_text(text)
+        files = await door.depot.keep("r1", ("log",))
+        await memory.do("HSET", "run:r1:files", *[word for pair in files.items() for word in pair])
+    blobs = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    for path in blobs:
+        os.utime(path, (0, 0))
+    await door.prune(older_s=None, most_bytes=None, referenced=())
+    left = [path.read_text() for path in blobs if path.exists()]
+
+    assert ("a" in left, "ab" in left, len(left)) == (False, True, len(blobs) - 1)
 
 
 async def test_a_watch_ends_where_its_run_was_forgotten(door: Runs) -> None:
