@@ -114,6 +114,11 @@ class App:
             await self._insist(lambda: forgetting.tidy(self.store, self.runs))
             await asyncio.sleep(SWEEP_S)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something that was heard is not decided or said yet, or is still being written."""
+        return bool(self._busy or self.writing)
+
     async def idle(self) -> None:
         """Return when everything that was heard is decided and said; streams and runs may go on."""
         while self._busy:

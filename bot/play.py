@@ -197,7 +197,7 @@ class Player:
 
     async def _goes_on(self) -> bool:
         """Whether something is still under way that may say more."""
-        return not self.server.process or bool(self._app.writing or await self.house.store.watched(PLATFORM))
+        return not self.server.process or self._app.busy or bool(await self.house.store.watched(PLATFORM))
 
     def _to(self, message: Message, line: Expects, who: str) -> bool:
         person = self.people[who].desk.person

@@ -1,5 +1,6 @@
 """What every test may ask for: one real Redis a session, emptied for each test, and a small taxonomy checkout."""
 
+import gc
 import os
 import re
 import subprocess
@@ -67,6 +68,7 @@ def nothing_is_left(server: Server) -> Iterator[None]:
     started = [*psutil.Process().children(recursive=True), *(one for one in psutil.process_iter() if _marked(one))]
     _, alive = psutil.wait_procs([one for one in started if one.pid not in known], timeout=10)
     left = [one.cmdline() for one in alive]
+    gc.collect()  # what nobody names any more closes its files
     files = {file.path for file in psutil.Process().open_files()} - before
 
     assert (left, files) == ([], set())
