@@ -96,7 +96,11 @@ def act(how: str, began: int, job: "Job", log: Any) -> None:
 
 def plant(job: "Job", log: Any) -> None:
     """A writer of this attempt that outlives it, as on a host that was cut off: it has the log open, and writes much later."""
+    away, gone = os.pipe()
     if os.fork():
+        os.close(gone)
+        os.read(away, 1)  # until it has left the group, which ends with the stage
+        os.close(away)
         return
     os.setsid()
     for name in os.listdir("/proc/self/fd"):
