@@ -30,11 +30,17 @@ HOME = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def one_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("redis"))
     made.up()
     yield made
     made.down()
+
+
+@pytest.fixture(scope="session")
+def server(one_redis: Server) -> Server:
+    """The Redis; some modules have a `server` of their own kind."""
+    return one_redis
 
 
 @pytest.fixture
@@ -60,11 +66,11 @@ def misplaced(name: str, left_s: int) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_is_left(server: Server) -> Iterator[None]:
+def nothing_is_left(one_redis: Server) -> Iterator[None]:
     """Whatever the tests did: every process that they started is gone, and every file that they opened is closed."""
     before = {file.path for file in psutil.Process().open_files()}
     yield
-    known = {os.getpid(), server.process.pid if server.process else 0}
+    known = {os.getpid(), one_redis.process.pid if one_redis.process else 0}
     started = [*psutil.Process().children(recursive=True), *(one for one in psutil.process_iter() if _marked(one))]
     _, alive = psutil.wait_procs([one for one in started if one.pid not in known], timeout=10)
     left = [one.cmdline() for one in alive]

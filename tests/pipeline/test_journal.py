@@ -249,13 +249,16 @@ JSON = st.recursive(
 def test_whatever_json_a_record_holds_comes_back(
     tmp_path_factory: pytest.TempPathFactory, records: dict[str, Any], data: st.DataObject
 ) -> None:
-    folder, fence = tmp_path_factory.mktemp("log"), 1
-    log = Journal(folder, fence, roll_bytes=data.draw(st.integers(1, 300)), sync=False)
-    for id, record in records.items():
-        if data.draw(st.booleans()):
+    folder, fence, steps = tmp_path_factory.mktemp("log"), 1, []  # all is drawn before a log is open
+    for _ in records:
+        begins = data.draw(st.booleans())
+        fence += data.draw(st.integers(0, 3)) if begins else 0
+        steps.append(fence if begins else 0)
+    log = Journal(folder, 1, roll_bytes=data.draw(st.integers(1, 300)), sync=False)
+    for begins, (id, record) in zip(steps, records.items(), strict=True):
+        if begins:
             log.close()
-            fence += data.draw(st.integers(0, 3))
-            log = Journal(folder, fence, sync=False)
+            log = Journal(folder, begins, sync=False)
         log.append(id, record)
     log.close()
 
