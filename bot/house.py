@@ -55,7 +55,7 @@ class House:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.models.keep())
             tasks.create_task(self.chat.watch())
-            tasks.create_task(self.runs.mend(self.installed.terms.lease_s))
+            tasks.create_task(self.runs.mend(self.settings.bot.runs.lease_s))
 
     def app(
         self,

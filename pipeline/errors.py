@@ -39,6 +39,11 @@ class Invalid(LabError):
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """The code and the facts of the first problem, by which it is said in a person's language."""
+        return {**self.problems[0].facts, "code": self.problems[0].code}
+
 
 class Temporary(LabError):
     """Something outside is away or busy; the same attempt may succeed later."""

@@ -128,6 +128,24 @@ def is_near(host: str) -> bool:
     return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
+def settings(app: "ASGIApp", *, keep_alive_s: int = 5, stop_s: float = STOP_S) -> "uvicorn.Config":
+    """uvicorn as every server of ours is: HTTP alone, in our loop, our logs, and soon gone when it is to end."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=keep_alive_s,
+        timeout_graceful_shutdown=int(stop_s),
+    )
+
+
 def _server(app: "ASGIApp") -> "uvicorn.Server":
     import uvicorn
 
@@ -137,19 +155,7 @@ def _server(app: "ASGIApp") -> "uvicorn.Server":
             """Signals are the worker's: it finishes or saves first, and cancels this."""
             yield
 
-    return Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(STOP_S),
-        )
-    )
+    return Server(settings(app))
 
 
 # --- the check of a container

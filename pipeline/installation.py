@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline import config, demo, places, secret
 from pipeline.config import BotConfig, ModelRole
+from pipeline.files import file_digest
 from pipeline.pool.terms import Terms
-from pipeline.stages import precheck
 
 if TYPE_CHECKING:
     from pipeline.models.host import Models
@@ -60,12 +60,25 @@ class Installation:
         models = {"home": str(self.home), "folder": str(self.data / "models"), "small": small}
         pull = str(self.home / "configs" / "pull.md")
         return {
-            "precheck": precheck.settings(self.home, self.data / "models", self.environment),
+            "precheck": self.precheck,
             "propose": {"path": str(self.checkout), "branch": self.config.taxonomy.branch, "template": pull},
             "fetch": {"net": self.config.net.model_dump(mode="json")},
             "engine": models,
             "model": models,
         }
+
+    @property
+    def precheck(self) -> dict[str, Any]:
+        """What the stage is given: where its models are, the endpoints that the environment names, and no key.
+
+        The digests are there for the receipt: with other endpoints or another prompt it is void.
+        """
+        configs = self.home / "configs"
+        files = {"roles": configs / "models" / "roles.yaml", "prompt": configs / "prompts" / "judge.md"}
+        digests = {name: file_digest(path) for name, path in files.items() if path.is_file()}
+        names = [f"LABBOT_{role}_URL" for role in ("CHAT", "JUDGE", "EMBEDDINGS")]
+        urls = {name: self.environment[name] for name in names if self.environment.get(name)}
+        return {"home": str(self.home), "folder": str(self.data / "models"), "urls": urls, **digests}
 
     @property
     def models(self) -> "Models":

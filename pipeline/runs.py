@@ -114,7 +114,7 @@ class Runs:
 
     async def refuse(self, key: str, why: LabError, until: str | None = None) -> None:
         """Record a run that could not be started, or not go on to `until`, so that whoever watches it hears why."""
-        facts = {**why.problems[0].facts, "code": why.problems[0].code} if isinstance(why, Invalid) else {}
+        facts = why.facts if isinstance(why, Invalid) else {}
         await self.ledger.refuse(key, {**facts, "cause": str(why)}, (until,) if until else ())
 
     async def status(self, run: str) -> Record | None:
@@ -174,28 +174,27 @@ class Runs:
     async def export(self, person: str) -> dict[str, Any]:
         """Everything that is kept of a person's runs: records, and the texts in the folder of each, by their paths."""
         records = [record for record in await self.ledger.records() if record.person == person]
+        for record in records:
+            if record.state in ENDED:  # what goes on is being written where it is carried
+                await self.depot.bring(record.id)
         texts = [await asyncio.to_thread(_texts, self.folder / record.id) for record in records]
         return {one.id: {**asdict(one), "files": files} for one, files in zip(records, texts, strict=True)}
 
     async def forget(self, person: str) -> list[str]:
         """Take out the ended runs of a person, folders and all; return the ids of those that still go on."""
-        left = []
-        for record in await self.ledger.records():
-            if record.person != person:
-                continue
-            if not await self._remove(record.id):
-                left.append(record.id)
+        mine = [record.id for record in await self.ledger.records() if record.person == person]
+        blobs = {blob for run in mine for blob in (await self.ledger.files(run)).values()}
+        left = [run for run in mine if not await self._remove(run)]
+        await self.depot.erase(blobs)
         if not left:
             await self.memory.all(("HDEL", f"lane:{lane}:shares", person) for lane in LANES)
         return left
 
     async def _remove(self, run: str) -> bool:
-        """Take away a run that is over: its record, its folder, and what no other run has in the store. False if it goes on."""
-        files = await self.ledger.files(run)
+        """Take away a run that is over, its record and its folder; False if it goes on."""
         if not await self.ledger.forget(run):
             return False
         await asyncio.to_thread(shutil.rmtree, self.folder / run, True)
-        await self.depot.erase(files)
         return True
 
     async def prune(self, *, older_s: float | None, most_bytes: int | None, referenced: Collection[str]) -> list[str]:
@@ -204,9 +203,8 @@ class Runs:
         None: no limit. A run whose record is gone by itself ended when its folder was last begun.
         """
         records = {record.id: record for record in await self.ledger.records()}
-        folders = [path for path in await asyncio.to_thread(_folders, self.folder)]
         kept = []
-        for path in folders:
+        for path in await asyncio.to_thread(_folders, self.folder):
             record = records.get(path.name)
             ended = await self.ledger.last(path.name) if record else (path / "run.json").stat().st_mtime
             fresh = record is None and ended > self.clock() - FRESH_S  # it may be just being begun

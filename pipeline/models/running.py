@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from pipeline import http
 from pipeline.errors import Invalid, Problem
 from pipeline.models import child
 from pipeline.models.launch import Found, Plan, Wanted, plan
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.types import ASGIApp
 
     # llama.cpp must not be loaded before its threads are told how to wait
     from pipeline.models.serve import Service
@@ -156,25 +156,8 @@ def server(service: "Service", key: str, ready: Callable[[], None]) -> "uvicorn.
                 for one, handler in before.items():
                     signal.signal(one, handler)
 
-    return Server(_settings(service.app(key)))
-
-
-def _settings(app: "ASGIApp") -> "uvicorn.Config":
-    import uvicorn
-
     logging.getLogger("uvicorn.access").disabled = True  # guard.py has a line for each request
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=int(STOP_S),
-    )
+    return Server(http.settings(service.app(key), keep_alive_s=IDLE_S, stop_s=STOP_S))
 
 
 # --- vLLM

@@ -129,7 +129,6 @@ class Carrying:
             if stage.lane != self.lane:
                 return await insist(lambda: self.ledger.back(self.run_id, self.fence, {}, lane=stage.lane, forgiven=True))  # noqa: B023, awaited here
             began = time.monotonic()
-            await self.depot.bring(self.run_id)
             with logs.about(stage=stage.name, **({"person": record.person} if record.person else {})):
                 log.info("%s begins, try %d", stage.name, self.tries)
                 ended = await self._perform(stage, facts)
@@ -186,6 +185,7 @@ class Carrying:
         self._stage, ended = stage, Ended(0, dict(facts))
         lock = await self._lock()
         try:
+            await self.depot.bring(self.run_id)  # only now: a late child might still write there
             child = self._child = await self._begin(stage, lock)
         finally:
             lock.close()  # the child has it too
@@ -252,6 +252,8 @@ class Carrying:
 
     async def _lock(self) -> IO[str]:
         """The lock on the run's folder; whoever has it here belongs to an attempt that no longer counts, and is ended."""
+        if self.depot.store:  # it may be the first time that the run is here
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (self.folder / "lock").open("a+")
         for attempt in range(50):
             if taken(lock):

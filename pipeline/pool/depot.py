@@ -7,7 +7,7 @@ Where there is no store all hosts share a disk, and nothing is brought or kept.
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,8 @@ class Depot:
     async def bring(self, run: str, *paths: str) -> None:
         """Have a run's files here, those at `paths` or all. Raises Temporary where the store is away, Failed for good."""
         if self.store:
-            manifest = _manifest(await self.ledger.files(run))
-            wanted = {path: blob for path, blob in manifest.items() if not paths or path in paths}
+            manifest = await self.ledger.files(run)
+            wanted = {path: _blob(blob) for path, blob in manifest.items() if not paths or path in paths}
             await asyncio.to_thread(self.store.pull, self.folder / run, wanted)
 
     async def keep(self, run: str, paths: Sequence[str]) -> dict[str, str]:
@@ -45,22 +45,19 @@ class Depot:
         if words := [word for pair in (await self.keep(run, BEGUN)).items() for word in pair]:
             await self.ledger.memory.do("HSET", f"run:{run}:files", *words)
 
-    async def erase(self, files: Mapping[str, str]) -> None:
-        """Remove what a manifest names and no run does any more, at once: it may be what somebody wants forgotten."""
-        if self.store and files:
-            gone = {blob.digest for blob in _manifest(files).values()}
-            for record in await self.ledger.records():
-                gone -= {blob.digest for blob in _manifest(await self.ledger.files(record.id)).values()}
-            await asyncio.to_thread(self.store.erase, gone)
+    async def erase(self, blobs: Collection[str]) -> None:
+        """Remove of these, as manifests name them, what no run does any more, at once: somebody may want it forgotten."""
+        if self.store and blobs:
+            await asyncio.to_thread(self.store.erase, {_blob(blob).digest for blob in blobs} - await self._named())
 
     async def clean(self) -> list[str]:
         """Remove blobs that no run names any more, such as what a log was while it grew, once no push can need them."""
-        if not self.store:
-            return []
-        named = set[str]()
-        for record in await self.ledger.records():
-            named |= {blob.digest for blob in _manifest(await self.ledger.files(record.id)).values()}
-        return await asyncio.to_thread(self.store.drop, named)
+        return await asyncio.to_thread(self.store.drop, await self._named()) if self.store else []
+
+    async def _named(self) -> set[str]:
+        """The digests that runs name."""
+        runs = [record.id for record in await self.ledger.records()]
+        return {_blob(blob).digest for run in runs for blob in (await self.ledger.files(run)).values()}
 
     async def tidy(self) -> list[str]:
         """Remove the folders here whose runs are forgotten; only where each host has a disk of its own."""
@@ -77,11 +74,9 @@ def _old(folder: Path) -> list[Path]:
     return [path.parent for path in folder.glob("*/run.json") if path.stat().st_mtime < time.time() - OLD_S]
 
 
-def _manifest(rows: Mapping[str, str]) -> "dict[str, Blob]":
+def _blob(text: str) -> "Blob":
+    """A blob as a manifest names it: its digest and its size."""
     from pipeline.pool.artefacts import Blob
 
-    found = {}
-    for path, text in rows.items():
-        digest, _, size = text.partition(" ")
-        found[path] = Blob(digest, int(size))
-    return found
+    digest, _, size = text.partition(" ")
+    return Blob(digest, int(size))

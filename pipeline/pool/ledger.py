@@ -197,6 +197,12 @@ class Ledger:
         position, hands, paused = await self._do("place", run)
         return Place(int(position), int(hands), bool(paused))
 
+    async def crowd(self) -> dict[str, tuple[int, int]]:
+        """How many runs wait and are carried in each lane."""
+        carried = _texts(await self.memory.do("HVALS", "runs:carried"))
+        there = await self.memory.all(("ZCARD", f"lane:{lane}") for lane in LANES)
+        return {lane: (int(all_) - carried.count(lane), carried.count(lane)) for lane, all_ in zip(LANES, there, strict=True)}
+
     async def record(self, run: str) -> Record | None:
         return _record(run, await self.memory.do("HGETALL", f"run:{run}"))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import Invalid, LabError, Problem
-from pipeline.pool.ledger import LANES
+from pipeline.pool.ledger import ENDED, LANES
 
 if TYPE_CHECKING:
     from pipeline.installation import Installation
@@ -33,7 +33,7 @@ def words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     run.add_argument("--until", metavar="STAGE", help="the last stage that is wanted (all)")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an input: name=tiny for recipe model")
-    run.add_argument("--folder", type=Path, metavar="DIR", help="the run's folder (one in LABBOT_DATA/runs, by the inputs)")
+    run.add_argument("--folder", type=Path, metavar="DIR", help="the run's folder (one in LABBOT_DATA/by-hand)")
     worker = commands.add_parser(
         "worker",
         help="carry runs of this installation, on this machine, until told to end",
@@ -126,7 +126,7 @@ def _run(given: argparse.Namespace, here: "Installation") -> int:
     elif given.recipe == "contribution":
         raise Invalid(Problem("run.entry", "a contribution needs an ENTRY", fix="Name its qna.yaml."))
     name = f"hand-{digest(repr(sorted(inputs.items())).encode()).removeprefix('sha256:')[:10]}"
-    folder = (given.folder or here.runs / name).absolute()
+    folder = (given.folder or here.data / "by-hand" / name).absolute()  # not among those that are tidied by their records
     layout.write(folder, given.recipe, inputs, "", here.stages)
     print(f"the run's folder: {folder}", file=sys.stderr)
     with here.model_kept():
@@ -191,16 +191,18 @@ async def _act(given: argparse.Namespace, ledger: "Ledger") -> int:
             raise Invalid(Problem("run.state", f"it is {record.state} and does not wait", record.id))
         print(f"{record.id} is the next of its lane.")
         return 0
+    if record.state in ENDED:
+        print(f"{record.id} has ended already: {record.state}.")
+        return 0
     state = await ledger.cancel(record.id, "operator")
-    said = {"cancelled": "is cancelled.", "stopping": "stops: it has some seconds to save."}
-    print(f"{record.id} {said.get(state, f'has ended already: {state}.')}")
+    print(f"{record.id} {'is cancelled.' if state == 'cancelled' else 'stops: it has some seconds to save.'}")
     return 0
 
 
 async def _watch(given: argparse.Namespace, ledger: "Ledger") -> int:
     """Show a run's steps. 0: it is done; 1: it failed or was cancelled."""
     from pipeline.models.progress import Line
-    from pipeline.runs import ENDED, Runs
+    from pipeline.runs import Runs
 
     runs = Runs(ledger.memory, Path(), {})
     if await runs.status(given.run) is None:
@@ -227,9 +229,7 @@ async def _lane(given: argparse.Namespace, ledger: "Ledger") -> int:
     elif given.act == "resume":
         await do("DEL", f"lane:{given.lane}:paused")
         await ledger.memory.all([("RPUSH", f"lane:{given.lane}:bell", 1), ("EXPIRE", f"lane:{given.lane}:bell", 60)])
-    for lane in LANES:
-        carried = [row.decode() for row in await do("HVALS", "runs:carried")].count(lane)
-        waiting = await do("ZCARD", f"lane:{lane}") - carried
+    for lane, (waiting, carried) in (await ledger.crowd()).items():
         paused = await do("GET", f"lane:{lane}:paused")
         print(f"{lane}: {waiting} waiting, {carried} carried" + (f", paused: {paused.decode()}" if paused else ""))
     for name, worker in sorted((await _workers(ledger)).items()):

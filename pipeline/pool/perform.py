@@ -106,7 +106,7 @@ def _told(error: BaseException, memory_bytes: int) -> Mapping[str, str]:
     if _out_of_memory(error):
         room = f"the {memory_bytes / GIB:.1f} GiB that a run may take (runs.memory_gib)" if memory_bytes else "there is here"
         return {"cause": f"it needed more memory than {room}", "by": "MemoryError", "code": "run.memory"}
-    facts = {**error.problems[0].facts, "code": error.problems[0].code} if isinstance(error, Invalid) else {}
+    facts = error.facts if isinstance(error, Invalid) else {}
     kind = next((one.__name__ for one in type(error).__mro__ if issubclass(one, LabError)), type(error).__name__)
     return {**facts, "cause": str(error) or kind, "by": kind}
 

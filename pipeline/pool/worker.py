@@ -227,17 +227,10 @@ class Pool:
             for task in left:
                 task.cancel()
             _, left = await asyncio.wait(left, timeout=AGAIN_S)
+        mine = [f"worker:{self.name}", f"drain:{self.name}", *(f"bell:{self.name}:{lane}" for lane in self.slots)]
+        places = [("ZREM", f"lane:{lane}:workers", f"{self.name} {slots}") for lane, slots in self.slots.items()]
         with suppress(Temporary):
-            await self.memory.all(
-                [
-                    (
-                        "DEL",
-                        *(f"{kind}:{self.name}" for kind in ("worker", "drain")),
-                        *(f"bell:{self.name}:{lane}" for lane in self.slots),
-                    ),
-                    *(("ZREM", f"lane:{lane}:workers", f"{self.name} {slots}") for lane, slots in self.slots.items()),
-                ]
-            )
+            await self.memory.all([("DEL", *mine), *places])
         await self.memory.close()
 
 

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -18,7 +18,6 @@ from pipeline.files import taken
 from pipeline.installation import Installation
 from pipeline.metrics import Now
 from pipeline.models import machine
-from pipeline.pool.ledger import LANES
 from pipeline.stage import Lane
 
 if TYPE_CHECKING:
@@ -97,8 +96,6 @@ async def _serve(given: argparse.Namespace, here: Installation, found: Serves, u
     terms = replace(here.terms, environment=found.environment)
     pool = Pool(url, here.runs, here.stages, found.slots, terms, device=found.device, store=here.store)
     print(f"{pool.name}: {found.why}", flush=True)
-    models = here.models
-    keeping = asyncio.create_task(models.keep())
     work = asyncio.create_task(pool.serve())
     ending: set[asyncio.Task[None]] = set()
 
@@ -108,21 +105,28 @@ async def _serve(given: argparse.Namespace, here: Installation, found: Serves, u
 
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, lambda: ending.add(asyncio.create_task(end())))
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(models.close)
-        stack.push_async_callback(_until_done, keeping)
-        if given.http:
-            stack.push_async_callback(_until_done, asyncio.create_task(_tell(given.http, pool)))
-        await asyncio.wait({work})
+    models = here.models
+    beside = [asyncio.create_task(one) for one in (models.keep(), *([_tell(given.http, pool)] if given.http else []))]
+    try:
+        await _until_over(work, beside)
+    finally:
+        for task in (work, *beside):
+            task.cancel()
+        await asyncio.gather(work, *beside, return_exceptions=True)
+        await models.close()
     if not work.cancelled():
-        work.result()
         print(f"{pool.name}: drained", flush=True)
     return 0
 
 
-async def _until_done(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _until_over(work: "asyncio.Task[None]", beside: "list[asyncio.Task[None]]") -> None:
+    """Wait until the work is over, as asked or drained; raises what broke, of it or of what goes on beside it."""
+    going: set[asyncio.Task[None]] = {work, *beside}
+    while work in going:
+        done, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled():
+                task.result()
 
 
 async def _tell(at: str, pool: "Pool") -> None:
@@ -139,11 +143,8 @@ async def _tell(at: str, pool: "Pool") -> None:
         return http.Health(facts={"worker": pool.name, "device": pool.device, "carried": len(pool.carried)})
 
     async def text() -> str:
-        do, waiting, running = pool.memory.do, dict[str, int](), dict[str, int]()
-        lanes = [row.decode() for row in await do("HVALS", "runs:carried")]
-        for lane in LANES:
-            running[lane] = lanes.count(lane)
-            waiting[lane] = int(await do("ZCARD", f"lane:{lane}")) - running[lane]
+        crowd = await pool.ledger.crowd()
+        waiting, running = ({lane: counts[at] for lane, counts in crowd.items()} for at in (0, 1))
         alive = time.monotonic() - pool.seen <= stale_s
         return pool.counts.text(Now(waiting, running, await asyncio.to_thread(_children_bytes), alive))
 

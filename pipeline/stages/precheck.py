@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.errors import Invalid, Problem
-from pipeline.files import file_digest, write
+from pipeline.files import write
 from pipeline.judging import asking, jury, measures, weighing
 from pipeline.judging.asking import Log, Model
 from pipeline.judging.jury import Jury, Seed
@@ -136,18 +136,6 @@ class Tally:
         facts = {"answers": self.answers, "questions": self.questions, "votes": self.votes, "ballots": max(0, self.ballots)}
         told = {name: str(count) for name, count in facts.items()}
         self.report((self.answers + self.votes) / (self.questions + most + 1), told)
-
-
-def settings(home: Path, folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What the stage is given: where it finds its models, the endpoints that an environment names, and no key.
-
-    `folder` is LABBOT_DATA/models. The digests are there for the receipt: with other endpoints or another prompt it is void.
-    """
-    names = [f"LABBOT_{role}_URL" for role in ("CHAT", "JUDGE", "EMBEDDINGS")]
-    files = {"roles": home / "configs" / "models" / "roles.yaml", "prompt": home / PROMPT}
-    digests = {name: file_digest(path) for name, path in files.items() if path.is_file()}
-    urls = {name: environment[name] for name in names if environment.get(name)}
-    return {"home": str(home), "folder": str(folder), "urls": urls, **digests}
 
 
 def precheck(job: Job) -> Mapping[str, str]:

@@ -45,7 +45,7 @@ def test_the_agent_runs_the_worker_and_names_files_for_secrets(tmp_path: Path) -
         "LABBOT_REDIS_PASSWORD_FILE": secret(tmp_path),
         "LABBOT_DATA": "ignored",
         "TEACHER_KEY_FILE": secret(tmp_path, "teacher"),
-        "PATH": "/opt/homebrew/bin:/usr/bin",
+        "PATH": "/usr/local/bin:/usr/bin",
         "EDITOR": "vi",
         "SSH_AUTH_SOCK": "/tmp/x",
     }

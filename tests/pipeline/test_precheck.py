@@ -17,6 +17,7 @@ import yaml
 
 from pipeline import config, journal
 from pipeline.errors import Failed, Invalid, LabError, Temporary
+from pipeline.installation import Installation
 from pipeline.judging import jury
 from pipeline.models import catalog
 from pipeline.models.host import Models
@@ -115,7 +116,7 @@ def job(tmp_path: Path, url: str, qna: str = "", told: list[Any] | None = None, 
     (folder / "entry").mkdir(parents=True, exist_ok=True)
     (folder / "entry" / "qna.yaml").write_text(qna or entry(), encoding="utf-8")
     urls = {"LABBOT_CHAT_URL": url, "LABBOT_JUDGE_URL": url, **more.pop("urls", {})}
-    settings = stage.settings(HOME, tmp_path / "models", urls)
+    settings = Installation(HOME, tmp_path, "", config.BotConfig(), urls).precheck
     report = (
         (lambda fraction, facts: told.append((fraction, dict(facts)))) if told is not None else lambda fraction, facts: None
     )

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from pipeline.pool.artefacts import Store
 from pipeline.pool.ledger import Ask, Ledger
 from pipeline.runs import Runs
 from tests.bot.core.conftest import TABLES, Talk
+from tests.conftest import HOME
 from tests.pipeline import pool, trial
 from tests.pipeline.pool import LEASE_S, told, until
 from tests.pipeline.trial import COMMAND
@@ -334,3 +337,34 @@ async def test_a_store_that_refuses_a_log_is_told_in_words(
         last = (await told(door, "r1"))[-1]
 
     assert "ExceptionGroup" not in last.facts.get("cause", "")
+
+
+async def test_an_export_has_what_other_hosts_made_of_a_run(memory: Memory, server: Server, tmp_path: Path) -> None:
+    store = Store.of(str(tmp_path / "store"))
+    here, there = (Runs(memory, tmp_path / name, {}, store=store) for name in ("here", "there"))
+    await here.start("r1", "one", {}, person="alice")
+    async with pool.carried(there, server.url, command=COMMAND, store=store):
+        await told(there, "r1")
+    found = await here.export("alice")
+
+    assert found["r1"]["files"]["one.json"] == '{"by": 1}'
+
+
+# --- by hand
+
+
+async def test_tidying_a_host_leaves_runs_alone_that_were_performed_by_hand(memory: Memory, tmp_path: Path) -> None:
+    entry = tmp_path / "compositional_skills" / "a" / "b" / "qna.yaml"
+    entry.parent.mkdir(parents=True)
+    entry.write_text("version: 3\ntask_description: d\ncreated_by: me\nseed_examples:\n- question: q\n  answer: a\n")
+    data = tmp_path / "data"
+    command = [sys.executable, "-m", "pipeline", "run", "contribution", str(entry), "--until", "precheck"]
+    given = {"env": {**os.environ, "LABBOT_DATA": str(data), "LABBOT_HOME": str(HOME)}, "cwd": HOME, "capture_output": True}
+    await asyncio.to_thread(subprocess.run, command, check=False, timeout=60, **given)
+    (made,) = data.glob("*/hand-*/run.json")
+    os.utime(made, (0, 0))
+    door = Runs(memory, data / "runs", {}, store=Store.of(str(tmp_path / "store")))
+    await door.depot.tidy()
+    await door.prune(older_s=1.0, most_bytes=1, referenced=())
+
+    assert made.exists()

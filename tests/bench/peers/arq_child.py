@@ -4,19 +4,12 @@ The worker is a process of its own; what its job does first is push onto a list,
 environment: it is the same arq that our pool is built on.
 """
 
-import asyncio
-import json
 import logging
-import random
-import subprocess
-import sys
-import time
 from typing import Any
 
 from arq.connections import ArqRedis
 from arq.worker import Worker
-
-SAID = "bench:said"
+from timed import SAID, main, timed
 
 
 async def carry(ctx: dict[str, Any], run: str) -> None:
@@ -30,25 +23,10 @@ async def serve(url: str) -> None:
 
 async def measure(url: str, samples: int) -> list[float]:
     redis = ArqRedis.from_url(url)
-    took = []
-    for number in range(samples + 5):
-        await asyncio.sleep(random.uniform(0.05, 0.3))
-        begun = time.perf_counter()
-        await redis.enqueue_job("carry", str(number))
-        await redis.blpop([SAID], timeout=10)
-        took.append(time.perf_counter() - begun)
+    took = await timed(lambda number: redis.enqueue_job("carry", str(number)), redis, samples)
     await redis.aclose()
-    return took[5:]  # the first ones find a worker that is just beginning
+    return took
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        asyncio.run(serve(sys.argv[1]))
-    else:
-        given = json.load(sys.stdin)
-        worker = subprocess.Popen([sys.executable, __file__, given["url"]], stderr=subprocess.DEVNULL)
-        try:
-            print(json.dumps(asyncio.run(measure(given["url"], given["samples"]))))
-        finally:
-            worker.terminate()
-            worker.wait()
+    main(__file__, serve, measure)
