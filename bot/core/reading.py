@@ -13,7 +13,7 @@ LABELS = ("context", "question", "answer")  # in the order in which an example h
 def change_of(item: Item, typed: str, words: Words) -> dict[str, str | None]:
     """The answers that a typed text gives: the item's, and what else it says; what cannot be understood stays as typed."""
     value = _option(item, typed.strip(), words) if item.question.options else ""
-    value = value or item.question.taken(typed.strip())
+    value = value or item.question.taken(typed.strip()) or typed.strip()
     return {item.key: value or None, **item.question.more(typed.strip())}
 
 

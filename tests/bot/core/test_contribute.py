@@ -52,6 +52,17 @@ def test_any_text_can_be_read_for_pairs(text: str) -> None:
     assert isinstance(pairs(text, WORDS), list)
 
 
+def test_a_text_of_which_nothing_is_left_as_a_name_is_kept_as_it_was_typed() -> None:
+    login = next(item for item in items(SKILL, {}) if item.key == "sources.github")
+
+    assert [change_of(login, typed, WORDS)[login.key] for typed in ("@", "https://github.com/", "/", "@alice")] == [
+        "@",
+        "https://github.com/",
+        "/",
+        "alice",
+    ]
+
+
 @given(st.sampled_from(items(SKILL, {"sources.origin": "other"})), st.text())
 def test_any_text_can_be_an_answer_and_is_kept_if_it_is_not_understood(item: object, typed: str) -> None:
     change = change_of(item, typed, WORDS)  # type: ignore[arg-type]
