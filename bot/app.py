@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ from bot.core.talk import (
     short,
 )
 from bot.core.words import Table, Words, pick
+from bot.counts import Counts
 from bot.following import Following
 from bot.look import Looker
 from bot.pack import unpack
@@ -76,8 +78,10 @@ class App:
         core: Decide = decide,
         room: Callable[[str], tuple[int, int]] = lambda workspace: (0, 0),
         pace_s: float = 0.0,
+        counts: Counts | None = None,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
+        self.counts = counts or Counts(platform)
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.streams = streams or {}
         self.maintainers, self.policy = maintainers or Maintainers(), policy
@@ -90,6 +94,7 @@ class App:
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._busy = 0
+        self._leaving = False
 
     # --- life
 
@@ -119,6 +124,21 @@ class App:
         """Whether something that was heard is not decided or said yet, or is still being written."""
         return bool(self._busy or self.writing)
 
+    async def leave(self, within_s: float) -> None:
+        """Get ready to end: what is heard from now on is written down for the next process, what is under way may end.
+
+        Answers that are still being written after that time say that they carry on after the restart.
+        """
+        self._leaving = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.busy:  # noqa: ASYNC110, streams that end set no event
+                    await asyncio.sleep(0.05)
+        for writing in [*self.writing.values()]:
+            note = pick(self.tables, writing.message.locale)("restart.carries_on")
+            with suppress(Temporary):
+                await self.voice.pause(writing.unfinished(note))
+
     async def idle(self) -> None:
         """Return when everything that was heard is decided and said; streams and runs may go on."""
         while self._busy:
@@ -132,9 +152,13 @@ class App:
         except Temporary:
             self._unsure.add(event.id)  # it may be written down, and only the answer was lost
             raise
-        if fresh or event.id in self._unsure:
+        unsure = event.id in self._unsure
+        self.counts.heard += fresh or unsure
+        self.counts.duplicates += not (fresh or unsure)
+        if fresh or unsure:
             self._unsure.discard(event.id)
-            self._spawn(self._handle(event))
+            if not self._leaving:
+                self._spawn(self._handle(event))
         return fresh
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, counts: bool = True) -> "asyncio.Task[None]":
@@ -173,6 +197,7 @@ class App:
             while await self._insist(lambda: self._decide_and_commit(event)) == "lost":
                 log.warning("event %s: its locks ran out, deciding again", event.id)
             await self._insist(lambda: self._carry_out(event.place))
+        await self._insist(lambda: self.voice.over(event))
 
     async def _decide_and_commit(self, event: Event) -> str:
         """Decide an event under its locks; a mistake of ours is committed as the sentence that says so."""
@@ -256,12 +281,23 @@ class App:
     # --- carrying out
 
     async def _carry_out(self, origin: str, again: bool = False) -> None:
-        """Do what the outbox of a place says, in order; `again` when an earlier process may have done some of it."""
+        """Do what the outbox of a place says, in order; `again` when an earlier process may have done some of it.
+
+        Streams begin when everything is shown: what they write takes a while, and comes between nothing.
+        """
+        streams: list[tuple[Writing, bytes]] = []
+        try:
+            await self._do(origin, again, streams)
+        finally:
+            for writing, row in streams:
+                self._spawn(self._write(writing, row, origin), counts=False)
+
+    async def _do(self, origin: str, again: bool, streams: list[tuple[Writing, bytes]]) -> None:
         for row, order in await self.store.outbox(self.platform, origin):
             done = True
             match order.do:
                 case "say":
-                    done = await self._say(row, order, origin, again)
+                    done = await self._say(row, order, again, streams)
                 case "start":
                     await self._start(order)
                 case "cancel":
@@ -271,7 +307,7 @@ class App:
             if done:
                 await self.store.done(self.platform, origin, row)
 
-    async def _say(self, row: bytes, order: Order, origin: str, again: bool) -> bool:
+    async def _say(self, row: bytes, order: Order, again: bool, streams: list[tuple[Writing, bytes]]) -> bool:
         """Show a message as it stands now; False while a stream writes it, whose end takes the row out."""
         if order.key in self.writing:
             return False
@@ -282,7 +318,7 @@ class App:
         if not message or not message.live:
             return True
         writing = self.writing[message.key] = Writing(message)
-        self._spawn(self._write(writing, row, origin), counts=False)
+        streams.append((writing, row))
         return False
 
     async def _show(self, message: Message, again: bool) -> None:
@@ -294,7 +330,7 @@ class App:
         if address and revision >= message.revision:
             return
         if address:
-            await self.voice.edit(address, message)
+            address = await self.voice.edit(address, message)
         else:
             address = await self.voice.post(message)
         await self.store.sent(message, address)
@@ -307,6 +343,8 @@ class App:
         message, stream = writing.message, self.streams[writing.name]
         try:
             await writing.write(stream, self._editing(), lambda: self._sorry(message, writing.name))
+            if writing.first_s is not None:
+                self.counts.first_tokens.add(writing.first_s)
             whole = await self._insist(lambda: self._end(writing, stream))
             if whole:
                 await self._insist(lambda: self._show(whole, again=False))
@@ -321,7 +359,7 @@ class App:
         async def edit(message: Message) -> None:
             if not found:
                 found.append((await self.store.address(message))[0])
-            await self.voice.edit(found[0], message)
+            found[0] = await self.voice.edit(found[0], message)
 
         return edit
 
@@ -377,7 +415,9 @@ class App:
                 lines.append(words("privacy.audit"))
         key = short(f"forgotten:{order.place}:{order.key}", 24)
         at = self.runs.clock()
-        told = Message(key, order.place, int(at * 1000) * 100, at, "", Answer("\n".join(lines)), to=order.person)
+        told = Message(
+            key, order.place, int(at * 1000) * 100, at, "", Answer("\n".join(lines)), to=order.person, event=order.key
+        )
         await self.store.keep(told)
         await self._show(told, again=False)
 

@@ -15,6 +15,7 @@ from bot.core.chatting import attempt
 from bot.core.records import Asked, Conversation, Draft, Turn, merged
 from bot.core.talk import Answer, Card, Event
 from bot.pack import pack, unpack
+from bot.rooms import Rooms
 from bot.rows import Message, Order
 from bot.store import Store
 from pipeline.errors import Temporary
@@ -22,7 +23,7 @@ from pipeline.runs import Runs
 
 RUNS_S = 120.0  # longest wait for runs that were told to stop
 REWRITE_S = 60.0  # longest wait for Redis to write its file anew
-_OF_A_PLACE = ("place", "order", "talk", "sent", "slot", "turns")
+_OF_A_PLACE = ("place", "order", "talk", "sent", "slot", "turns")  # and its room, which is found both ways
 
 
 async def export(store: Store, person: str) -> dict[str, Any]:
@@ -70,7 +71,8 @@ async def forget(store: Store, person: str) -> None:
     aliases = [key async for key, value in _values(store, "bot:alias:*") if value == person]
     own = [f"bot:{name}:{person}" for name in ("person", "drafts", "places", "asked")]
     used = [key async for key in store.memory.keys(f"bot:used:{person}:*")]
-    await _delete(store, [*aliases, *own, *used])
+    users = [key async for key in store.memory.keys(f"bot:user:*:{person}")]
+    await _delete(store, [*aliases, *own, *used, *users])
     await rewrite(store)
 
 
@@ -189,6 +191,7 @@ async def _spoke(store: Store, place: str, person: str) -> bool:
 
 
 async def _drop(store: Store, place: str) -> None:
+    await Rooms(store.memory, place.partition(":")[0]).drop(place)
     await _delete(store, [f"bot:{name}:{place}" for name in _OF_A_PLACE])
 
 

@@ -14,7 +14,10 @@ from bot import forget
 from bot.app import App
 from bot.chat import Chat
 from bot.core import asking, chatting, today
-from bot.core.known import Offer
+from bot.core.known import Known, Offer
+from bot.core.records import Person
+from bot.core.words import Words
+from bot.counts import Counts
 from bot.faq import Faq
 from bot.grounded import Grounded
 from bot.look import Looker, entry_of
@@ -50,6 +53,13 @@ class House:
     grounded: Grounded
     installed: Installation
 
+    async def known(self, person: str, place: str, words: Words) -> Known:
+        """What completion needs to know, all of it near at hand."""
+        conversation = await self.store.conversation(place)
+        draft = await self.store.draft(conversation.draft) if conversation.draft else None
+        drafts, tree = await self.store.drafts(person), await self.look.tree()
+        return Known(Person(person, ""), conversation, words, draft, drafts, tree=tree, chat=self.chat.serving())
+
     async def keep(self) -> None:
         """Keep what the app needs beside it, the model's server, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -64,6 +74,7 @@ class House:
         streams: dict[str, Stream] | None = None,
         maintainers: Maintainers | None = None,
         pace_s: float = 0.0,
+        counts: Counts | None = None,
     ) -> App:
         """The shell of a platform; a run's card is edited every `pace_s` at most."""
         return App(
@@ -86,6 +97,7 @@ class House:
             serving=self.chat.serving,
             room=self.settings.room,
             pace_s=pace_s,
+            counts=counts,
         )
 
     async def work(self, terms: Terms | None = None) -> None:

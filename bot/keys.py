@@ -17,6 +17,12 @@ class Key:
 
 KEYS = (
     Key("bot:alias:{platform}:{workspace}:{user}", "the id of ours for somebody on a platform", False),
+    Key("bot:user:{platform}:{person}", "what a platform calls somebody, and their language there", False),
+    Key("bot:room:{place}", "the channel or thread in which a conversation goes on", False),
+    Key("bot:rooms:{platform}:{room}", "the conversation that goes on in a channel or thread", False),
+    Key("bot:ack:{platform}:{event}", "how an interaction is answered: its token, and by which message", False, "15 minutes"),
+    Key("bot:menu:{platform}", "which commands a platform was given last", False),
+    Key("bot:late:{platform}", "messages whose last edit waits, since old ones are edited rarely", False),
     Key("bot:person:{person}", "name, GitHub user name, sign-off name and mail", True),
     Key("bot:inbox:{platform}:{event}", "an event until it is decided, then only that it was", True, "retention.inbox_days"),
     Key("bot:todo:{platform}", "ids of events that are not decided yet, in order", False),

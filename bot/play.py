@@ -7,31 +7,32 @@ import asyncio
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
 from bot import settings as settings_module
 from bot.app import App
-from bot.core.talk import Answer, File, Opened, direct
+from bot.core.talk import Answer, Event, File, Opened, direct
 from bot.core.words import pick
 from bot.house import House, built
 from bot.pack import enclosed
-from bot.platforms.terminal.hear import Ear, Journal
+from bot.platforms.terminal.hear import Ear
 from bot.platforms.terminal.plain import Plain, lines_of
 from bot.platforms.terminal.run import PLATFORM, WORKSPACE, maintainers
 from bot.platforms.terminal.say import Desk
 from bot.rows import Message
 from bot.settings import Settings
 from bot.transcript import Bindings, Directs, Does, Expects, Line, parse, seconds
+from bot.unheard import Journal
 from pipeline.embedded import Server
 from pipeline.errors import Invalid, Problem
 from pipeline.pool.terms import Terms
 
 BEGIN = 1767607200.0  # 2026-01-05 10:00:00 UTC
 TERMS = Terms(lease_s=2.0)
-PATIENCE_S = 60.0  # how long the bot may say nothing before a line of its does not come, in real time
+PATIENCE_S = 8.0  # how long the bot may say nothing before a line of its does not come, in real time
 
 
 class Model(Protocol):
@@ -63,13 +64,19 @@ class Hall:
             await desk.post(message)
         return message.key
 
-    async def edit(self, address: str, message: Message) -> None:
-        await self.post(message)
+    async def edit(self, address: str, message: Message) -> str:
+        return await self.post(message)
 
     async def find(self, message: Message) -> str:
         return message.key
 
     async def ask(self, message: Message) -> None:
+        await self.post(message)
+
+    async def over(self, event: Event) -> None:
+        """Nothing: a desk shows what there is."""
+
+    async def pause(self, message: Message) -> None:
         await self.post(message)
 
     async def forget(self, person: str) -> None:
@@ -92,19 +99,19 @@ class Player:
         self.people: dict[str, Plain] = {}
         self.house: House
         self._hall = Hall()
-        self._bindings = Bindings()
-        self._bindings.values |= names
-        self._about: dict[str, dict[str, str]] = {}
+        self.bindings = Bindings()
+        self.bindings.values |= names
+        self.about: dict[str, dict[str, str]] = {}
         self._overrides: dict[str, str] = {}
         self._last = ""
         self._heard = 0
         self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def play(self, lines: Sequence[Line]) -> None:
         """Play every line, up to the first that the bot does not say; none if something is not here that it needs."""
         needs = [line.rest for line in lines if isinstance(line, Directs) and line.name == "needs"]
-        self.lacks = [name for name in needs if name not in self._bindings.values]
+        self.lacks = [name for name in needs if name not in self.bindings.values]
         if any(_of_model(line) for line in lines):
             self.lacks += [] if self.model else ["model"]
             url = {"LABBOT_CHAT_URL": self.model.url} if self.model else {}
@@ -129,15 +136,29 @@ class Player:
     # --- people
 
     async def _does(self, line: Does) -> None:
-        plain = await self._person(line.who)
+        await self.meet(line.who)
         self.now += 1
-        self._last, self._heard = line.who, len(self._hall.said)
-        if line.place == "home":
-            plain.place = direct(PLATFORM, plain.desk.person)
-        typed = self._bindings.filled(line.line)
+        self._last, self._heard = line.who, self.count()
+        typed = self.bindings.filled(line.line)
         verb, _, path = typed.partition("] ")
-        await plain.take(f"{verb}] {self.folder / path}" if verb == "[file" else typed)
+        await self.act(line.who, f"{verb}] {self.folder / path}" if verb == "[file" else typed, home=line.place == "home")
         if self.server.process:
+            await self.idle()
+
+    async def meet(self, name: str) -> None:
+        """Somebody comes, if they have not come before."""
+        await self._person(name)
+
+    async def act(self, name: str, typed: str, *, home: bool) -> None:
+        """Do what a terminal would be given that line for; `home`: in one's own conversation."""
+        plain = self.people[name]
+        if home:
+            plain.place = direct(PLATFORM, plain.desk.person)
+        await plain.take(typed)
+
+    async def idle(self) -> None:
+        """Return when what everybody did is heard and answered."""
+        for plain in self.people.values():
             await plain.ear.idle()
 
     async def _person(self, name: str) -> Plain:
@@ -147,7 +168,7 @@ class Player:
         return self.people[name]
 
     def _sit(self, name: str, ident: str, place: str) -> Plain:
-        about = self._about.get(name, {})
+        about = self.about.get(name, {})
         locale = about.get("locale", self.settings.bot.words.locale)
         words = pick(self.settings.words, locale)
         desk = Desk(self.house.store, ident)
@@ -160,51 +181,58 @@ class Player:
             self._hall.said.append(_remark(text, ident))
             self._hall.more.set()
 
-        journal = Journal(self.settings.data / "terminal" / name)
-        ear = Ear(self._app, journal, person=ident, roles=roles, locale=locale, away=away, clock=lambda: self.now)
+        journal = Journal(self.settings.data / "terminal" / name, Event)
+        ear = Ear(self.app, journal, person=ident, roles=roles, locale=locale, away=away, clock=lambda: self.now)
         self._hall.desks.append(desk)
-        self._tasks.append(asyncio.create_task(ear.run()))
+        self.tasks.append(asyncio.create_task(ear.run()))
         return Plain(desk, ear, words, write, ear.idle, place)
 
     # --- the bot
 
+    def count(self) -> int:
+        """How many messages there were so far, each new state of one counted."""
+        return len(self._hall.said)
+
+    def text(self, index: int, line: Expects, who: str) -> str | None:
+        """A message as `who` reads it, None if it is not for them, or not said where the line wants it."""
+        message, person = self._hall.said[index], self.people[who].desk.person
+        mine = message.to in ("", person) and (not line.to or message.place.startswith(direct(PLATFORM, person)))
+        return " ".join(one.removeprefix("┃ ") for one in lines_of(message)).strip() if mine else None
+
+    def more(self) -> asyncio.Event:
+        """Set when something more is said."""
+        return self._hall.more
+
     async def _expects(self, line: Expects) -> None:
         """Find the line among what was said since the last act, waiting a while for it."""
         who = line.to or self._last
-        await self._person(who)  # somebody may be spoken to before they come
+        await self.meet(who)  # somebody may be spoken to before they come
         if not await self._comes(line, who):
-            told = [self._text(message) for message in self._hall.said[self._heard :] if self._to(message, line, who)]
+            told = [text for at in range(self._heard, self.count()) if (text := self.text(at, line, who)) is not None]
             said = "\n".join(f"    {text}" for text in told) or "    nothing more"
-            self.differences.append(f"{self.name}:{line.number}: bot: {self._bindings.filled(line.text)}\n  it said:\n{said}")
+            self.differences.append(f"{self.name}:{line.number}: bot: {self.bindings.filled(line.text)}\n  it said:\n{said}")
 
     async def _comes(self, line: Expects, who: str) -> bool:
         loop = asyncio.get_running_loop()
-        until, heard = loop.time() + PATIENCE_S, len(self._hall.said)
+        until, heard = loop.time() + PATIENCE_S, self.count()
         while True:
-            self._hall.more.clear()
-            if len(self._hall.said) > heard:
-                until, heard = loop.time() + PATIENCE_S, len(self._hall.said)
-            for index in range(self._heard, len(self._hall.said)):
-                message = self._hall.said[index]
-                if self._to(message, line, who) and self._bindings.match(line.text, self._text(message)):
+            self.more().clear()
+            if self.count() > heard:
+                until, heard = loop.time() + PATIENCE_S, self.count()
+            for index in range(self._heard, self.count()):
+                text = self.text(index, line, who)
+                if text is not None and self.bindings.match(line.text, text):
                     self._heard = index + 1
                     return True
             try:
-                async with asyncio.timeout_at(until if await self._goes_on() else loop.time() + 0.2):
-                    await self._hall.more.wait()
+                async with asyncio.timeout_at(until if await self.goes_on() else loop.time() + 0.2):
+                    await self.more().wait()
             except TimeoutError:
                 return False
 
-    async def _goes_on(self) -> bool:
+    async def goes_on(self) -> bool:
         """Whether something is still under way that may say more."""
-        return not self.server.process or self._app.busy or bool(await self.house.store.watched(PLATFORM))
-
-    def _to(self, message: Message, line: Expects, who: str) -> bool:
-        person = self.people[who].desk.person
-        return message.to in ("", person) and (not line.to or message.place.startswith(direct(PLATFORM, person)))
-
-    def _text(self, message: Message) -> str:
-        return " ".join(line.removeprefix("┃ ") for line in lines_of(message)).strip()
+        return not self.server.process or self.app.busy or bool(await self.house.store.watched(self.app.platform))
 
     # --- the house
 
@@ -214,17 +242,16 @@ class Player:
         match line.name:
             case "person":
                 name, *facts = line.rest.split()
-                self._about[name] = dict(fact.partition("=")[::2] for fact in facts)
+                self.about[name] = dict(fact.partition("=")[::2] for fact in facts)
             case "clock":
                 self.now += seconds(line.rest)
             case "down" | "up" if line.rest == "redis":
                 await asyncio.to_thread(self.server.up if line.name == "up" else self.server.down)
                 if line.name == "up":
-                    for plain in self.people.values():
-                        await plain.ear.idle()
+                    await self.idle()
             case "set":
                 key, _, value = line.rest.partition("=")
-                self._overrides[key.strip()] = self._bindings.filled(value.strip())
+                self._overrides[key.strip()] = self.bindings.filled(value.strip())
                 await self._again(gently=True)
             case "needs":
                 pass  # `play` has looked
@@ -248,15 +275,29 @@ class Player:
         self.server.up()
         loaded = settings_module.reloaded(self.settings, self._overrides)
         self.house = await self._stack.enter_async_context(built(loaded, self.server.url, lambda: self.now, lease_s=0.2))
-        self._app: App = self.house.app(PLATFORM, self._hall, maintainers=await maintainers(self.house))
+        self.tasks = [asyncio.create_task(work) for work in (self.house.work(TERMS), self.house.keep())]
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Start the front end in a house that stands; what it does for long goes into `self.tasks`."""
+        self.app: App = self.house.app(PLATFORM, self._hall, maintainers=await maintainers(self.house))
         ready = asyncio.Event()
-        self._tasks = [asyncio.create_task(work) for work in (self._app.run(ready), self.house.work(TERMS), self.house.keep())]
+        self.tasks.append(asyncio.create_task(self.app.run(ready)))
         await ready.wait()
 
+    async def again(self) -> None:
+        """Everybody is there again after a restart, where they were."""
+        places = {name: (plain.desk.person, plain.place) for name, plain in self.people.items()}
+        self._hall.desks = []
+        self.people = {name: self._sit(name, ident, place) for name, (ident, place) in places.items()}
+        for plain in self.people.values():
+            await plain.ear.send(Opened(), direct(PLATFORM, plain.desk.person))
+            await plain.ear.idle()
+
     async def _end(self) -> None:
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        ended = await asyncio.gather(*self.tasks, return_exceptions=True)
         await self._stack.aclose()
         for error in ended:
             if isinstance(error, Exception):
@@ -265,16 +306,11 @@ class Player:
     async def _again(self, *, gently: bool) -> None:
         """End the process that the app stands for, in order or at once, and begin another with the same people."""
         if gently:
-            for plain in self.people.values():
-                await plain.ear.idle()
-        places = {name: (plain.desk.person, plain.place) for name, plain in self.people.items()}
+            await self.idle()
         await self._end()
-        self._stack, self._hall.desks = AsyncExitStack(), []
+        self._stack = AsyncExitStack()
         await self._begin()
-        self.people = {name: self._sit(name, ident, place) for name, (ident, place) in places.items()}
-        for name in self.people:
-            await self.people[name].ear.send(Opened(), direct(PLATFORM, self.people[name].desk.person))
-            await self.people[name].ear.idle()
+        await self.again()
 
 
 def _of_model(line: Line) -> bool:
@@ -287,12 +323,17 @@ def _remark(text: str, to: str) -> Message:
 
 
 async def play_file(
-    settings: Settings, path: Path, server: Server, names: Mapping[str, str] | None = None, model: Model | None = None
+    settings: Settings,
+    path: Path,
+    server: Server,
+    names: Mapping[str, str] | None = None,
+    model: Model | None = None,
+    kind: Callable[..., Player] = Player,
 ) -> Player:
     """Play one transcript on an empty labbot; its data goes into a temporary folder. `names` bind <names> beforehand."""
     lines = parse(await asyncio.to_thread(path.read_text, encoding="utf-8"), path.name)
     with tempfile.TemporaryDirectory(prefix="labbot-play-") as folder:
-        player = Player(dataclasses.replace(settings, data=Path(folder)), server, path, names or {}, model)
+        player = kind(dataclasses.replace(settings, data=Path(folder)), server, path, names or {}, model)
         await player.play(lines)
         return player
 

@@ -83,6 +83,12 @@ class Store:
         found: bytes = await self.memory.script(PERSON, keys, fresh.id, pack(fresh))
         return found.decode()
 
+    async def call(self, person: str, name: str) -> None:
+        """Take note of what somebody is called by now: they may have been named by others before they came."""
+        found = (await self._get([f"bot:person:{person}"], Person))[0]
+        if found and found.name != name:
+            await self.memory.do("SET", f"bot:person:{person}", pack(replace(found, name=name)))
+
     async def names(self, people: Iterable[str]) -> dict[str, str]:
         people = list(dict.fromkeys(people))
         rows = await self._get([f"bot:person:{one}" for one in people], Person)
@@ -145,7 +151,7 @@ class Store:
                 *(("ZRANGE", f"bot:used:{event.person}:{act}", 0, -1, "WITHSCORES") for act in acts),
             ]
         )
-        conversation = unpack(place, Conversation) if place else Conversation(event.place)
+        conversation = unpack(place, Conversation) if place else await self._begun(event.place)
         about = concerns(event, conversation)
         draft, *drafts = await self._get([f"bot:draft:{name}" for name in [about, *(one.decode() for one in ids)]], Draft)
         return Read(
@@ -160,6 +166,11 @@ class Store:
             paused={feature.decode(): why.decode() for feature, why in paused.items()},
             others=await self._people(mentioned),
         )
+
+    async def _begun(self, place: str) -> Conversation:
+        """A conversation that begins: in a thread the model is the one of the channel."""
+        parent = place.rpartition("/")[0]
+        return Conversation(place, model=(await self.conversation(parent)).model if parent else "")
 
     async def question(self, name: str) -> Asked | None:
         return (await self._get([f"bot:faq:{name}"], Asked))[0] if name else None

@@ -46,7 +46,8 @@ class Voice(Protocol):
     async def post(self, message: Message) -> str:
         """Show a new message. The same key within the platform's window is the same message: no second one appears."""
 
-    async def edit(self, address: str, message: Message) -> None: ...
+    async def edit(self, address: str, message: Message) -> str:
+        """Show a message anew. Returns its address, which is another one where the old message is gone."""
 
     async def find(self, message: Message) -> str:
         """The address of a message that an earlier process may have posted; "" if it did not."""
@@ -56,6 +57,12 @@ class Voice(Protocol):
 
     async def forget(self, person: str) -> None:
         """Take away what the platform's side keeps of a person besides the store."""
+
+    async def over(self, event: Event) -> None:
+        """Everything that an event asked for is said, or being written."""
+
+    async def pause(self, message: Message) -> None:
+        """Show a message that is being written as far as it is, and that it is finished after a restart."""
 
     async def fetch(self, file: File) -> bytes:
         """The content of a file that somebody sent. Raises Invalid where it is gone, Temporary where it may come."""

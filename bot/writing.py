@@ -23,6 +23,7 @@ class Writing:
         assert isinstance(message.body, Answer)
         self.message, self.newest, self.name = message, message.body, message.body.stream
         self.how: How = "done"
+        self.first_s: float | None = None  # from its beginning to the first words that stay
         self._over, self._news = asyncio.Event(), asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
@@ -38,6 +39,11 @@ class Writing:
             if self._reading:
                 self._reading.cancel()
 
+    def unfinished(self, note: str) -> Message:
+        """The message as far as it is written, with a note below."""
+        text = "\n\n".join(filter(None, (self.newest.text, note)))
+        return replace(self.message, body=replace(self.newest, text=text, stream="", buttons=()), live=False)
+
     async def write(self, stream: Stream, edit: Callable[[Message], Awaitable[None]], sorry: Callable[[], str]) -> None:
         """Write until the stream ends or is stopped. `sorry` says what people read where it fails by a mistake of ours.
 
@@ -52,9 +58,13 @@ class Writing:
         try:
             if self.how == "stopped":
                 return
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
             async with aclosing(stream.write(self.message)) as answers:
                 async for answer in answers:
                     self.newest = answer
+                    if self.first_s is None and not answer.passing:
+                        self.first_s = loop.time() - begun
                     self._news.set()
         except Exception:  # whatever it is, it ends this message and not the conversation
             self.how = "failed"

@@ -40,9 +40,21 @@ class WorkspaceConfig(_Section):
     roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
     channels: tuple[str, ...] = Field(default=(), description="channels that labbot speaks in; empty for all")
     features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
-    maintainers: str = Field(default="", description="who is asked what the FAQ does not say: @name; empty for nobody")
+    maintainers: str = Field(default="", description="who is asked what the FAQ does not say: @name, in Discord @id or a channel's id; empty for nobody")
     waiting: int = Field(default=0, ge=0, description="most runs from there that may wait; 0 for no limit")
     running: int = Field(default=0, ge=0, description="most runs from there that are carried at once; 0 for no limit")
+
+
+class DiscordConfig(_Section):
+    message_content: bool = Field(
+        default=False, description="read messages that do not name labbot, in its threads; the intent of that name must be on"
+    )
+    shards: bool = Field(default=False, description="several connections, as Discord asks of bots in 2,500 servers and more")
+    threads: Literal["public", "private"] = Field(default="public", description="who sees the thread of a draft")
+
+
+class PlatformsConfig(_Section):
+    discord: DiscordConfig = DiscordConfig()
 
 
 class TaxonomyConfig(_Section):
@@ -100,6 +112,7 @@ class FaqConfig(_Section):
 class BotConfig(_Section):
     """The whole of bot.yaml. `everyone` is the role of whoever has no other."""
 
+    platforms: PlatformsConfig = PlatformsConfig()
     workspaces: dict[str, WorkspaceConfig] = Field(default={}, description="guild or workspace -> what holds there")
     roles: dict[str, RoleConfig] = Field(default={"everyone": RoleConfig()}, description="roles of ours, by name")
     taxonomy: TaxonomyConfig = TaxonomyConfig()

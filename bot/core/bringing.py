@@ -3,12 +3,12 @@
 import re
 from dataclasses import replace
 
-from bot.core import cards, drafting, notices
+from bot.core import cards, drafting, gate, notices
 from bot.core.contribute import EXAMPLE, WORK, answers_of, form_of, works_answers
 from bot.core.form import Form
 from bot.core.known import Brought, Known
 from bot.core.records import Draft
-from bot.core.talk import Answer, Effect, Event, File, Look, Show
+from bot.core.talk import Answer, Ask, Dialog, Effect, Event, Field, File, Look, Refuse, Show, Submit
 from pipeline.taxonomy import Work
 
 # A pasted entry begins with a key of the schemas (after a fence, `---` or remarks) and lists seed examples.
@@ -20,6 +20,31 @@ _BEGIN = re.compile(
 def is_entry(text: str) -> bool:
     """Whether a typed text is a whole qna.yaml rather than an answer."""
     return bool(_BEGIN.match(text)) and "seed_examples" in text and "\n" in text.strip()
+
+
+def ask(event: Event, known: Known) -> list[Effect]:
+    """`/upload`: a dialog that takes files, where a platform shows none to drop one on."""
+    return [Ask(_dialog(known))]
+
+
+def _dialog(known: Known) -> Dialog:
+    words = known.words
+    field = Field("file", words("field.file"), hint=words("hint.file"), kind="file")
+    return Dialog(words("upload.title"), "file.bring|", (field,), words("button.send"))
+
+
+def sent(event: Event, known: Known, sent: Submit) -> list[Effect]:
+    """Take in what the dialog brought."""
+    if not sent.files:
+        return [Refuse(_dialog(known), {"file": known.words("problem.missing")})]
+    return taken(event, known, sent.files)
+
+
+def taken(event: Event, known: Known, what: tuple[File, ...] | str) -> list[Effect]:
+    """Files, or a text in their place, unless drafts are paused or, where they begin one, used up."""
+    goes_on = known.conversation.parent and known.draft and event.person in known.draft.authors
+    refused = gate.off(known, "drafts") if goes_on else gate.gate(event, known, "draft")
+    return refused or brought(event, known, what)
 
 
 def brought(event: Event, known: Known, what: tuple[File, ...] | str) -> list[Effect]:

@@ -346,6 +346,15 @@ def signer(record: Draft, known: Known) -> Dialog:
         (
             Field("name", words("field.signer.name"), known.person.full_name, words("hint.signer.name"), limit=100),
             Field("mail", words("field.signer.mail"), known.person.mail, words("hint.signer.mail"), limit=200),
+            Field(
+                "keep",
+                words("field.signer.keep"),
+                "yes",
+                words("hint.signer.keep"),
+                required=False,
+                options=tuple((one, words(f"option.{one}")) for one in ("yes", "no")),
+                kind="check",
+            ),
         ),
         words("button.sign"),
     )

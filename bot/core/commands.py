@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.core import (
     asking,
+    bringing,
     cards,
     chatting,
     documents,
@@ -28,10 +30,26 @@ COMPLETIONS = 25  # Discord: choices of an autocomplete
 
 
 @dataclass(frozen=True, slots=True)
+class Takes:
+    """A part of what stands after a command, for menus that ask for it by itself; the parts, in order, are its text.
+
+    A "person" is one who is named, like @bob; a "file" is no part of the text. `completes`: `complete` knows what it
+    could be. What it is called: `takes.<name>`.
+    """
+
+    name: str
+    kind: Literal["text", "person", "file"] = "text"
+    required: bool = False
+    completes: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A command. `act` is what it counts as against quotas, if it does; `draft`: it needs one; `operator`: it is theirs.
 
-    `feature` is what it belongs to, which may be paused. Help: `command.<name>`.
+    `feature` is what it belongs to, which may be paused. Help: `command.<name>`; in menus `menu.<name>`, and where the
+    language has another name for it, `menu.<name>.name`.
     """
 
     name: str
@@ -40,10 +58,16 @@ class Spec:
     draft: bool = False
     feature: str = "drafts"
     operator: bool = False
+    takes: tuple[Takes, ...] = ()
 
 
 def _begins(form_name: str) -> Callable[[Event, Known, str], list[Effect]]:
-    return lambda event, known, text: drafting.begin(event, known, form_name, text.strip())
+    def begins(event: Event, known: Known, text: str) -> list[Effect]:
+        if bringing.is_entry(text):
+            return bringing.brought(event, known, text)
+        return drafting.begin(event, known, form_name, text.strip())
+
+    return begins
 
 
 def _draft(event: Event, known: Known, text: str) -> list[Effect]:
@@ -123,39 +147,57 @@ def _ask(event: Event, known: Known, text: str) -> list[Effect]:
     return asking.ask(event, known, text) if text.strip() else [Answer(known.words("faq.what"), private=True)]
 
 
+ABOUT = (Takes("about"),)
+ONE_DRAFT = (Takes("draft", completes=True),)
+ACTS = ("block", "unblock", "pause", "resume", "say")
+
 COMMANDS = {
     spec.name: spec
     for spec in (
-        Spec("ask", _ask, act="ask", feature="faq"),
-        Spec("chat", chatting.chat, act="chat", feature="chat"),
-        Spec("model", chatting.model, feature="chat"),
-        Spec("compare", chatting.compare, act="chat", feature="chat"),
+        Spec("ask", _ask, act="ask", feature="faq", takes=(Takes("question", required=True),)),
+        Spec("chat", chatting.chat, act="chat", feature="chat", takes=(Takes("question", required=True),)),
+        Spec("model", chatting.model, feature="chat", takes=(Takes("model", completes=True),)),
+        Spec(
+            "compare",
+            chatting.compare,
+            act="chat",
+            feature="chat",
+            takes=(Takes("model", completes=True), Takes("other", completes=True), Takes("question")),
+        ),
         Spec("forget", chatting.forget, feature=""),
         Spec("setup", setup.show, feature="chat", operator=True),
-        Spec("skill", _begins("skill"), act="draft"),
-        Spec("grounded", _begins("grounded"), act="draft"),
-        Spec("knowledge", _begins("knowledge"), act="draft"),
-        Spec("draft", _draft),
-        Spec("edit", _edit, draft=True),
-        Spec("delete", _delete, draft=True),
-        Spec("move", _move, draft=True),
-        Spec("place", _place, draft=True),
-        Spec("find", _find, draft=True),
+        Spec("skill", _begins("skill"), act="draft", takes=ABOUT),
+        Spec("grounded", _begins("grounded"), act="draft", takes=ABOUT),
+        Spec("knowledge", _begins("knowledge"), act="draft", takes=ABOUT),
+        Spec("upload", lambda event, known, text: bringing.ask(event, known), takes=(Takes("file", "file"),)),
+        Spec("draft", _draft, takes=ONE_DRAFT),
+        Spec("edit", _edit, draft=True, takes=(Takes("what", completes=True),)),
+        Spec("delete", _delete, draft=True, takes=(Takes("what", required=True, completes=True),)),
+        Spec("move", _move, draft=True, takes=(Takes("what", required=True, completes=True), Takes("to", required=True))),
+        Spec("place", _place, draft=True, takes=(Takes("path", completes=True),)),
+        Spec("find", _find, draft=True, takes=(Takes("words"),)),
         Spec("undo", lambda event, known, text: drafting.undo(event, known, _of(known)), draft=True),
         Spec("preview", lambda event, known, text: drafting.preview(event, known, _of(known)), draft=True),
-        Spec("invite", _invite, draft=True),
-        Spec("discard", lambda event, known, text: drafting.discard(event, known, _of(known)), draft=True),
-        Spec("precheck", lambda event, known, text: prechecking.press(event, known, _of(known)), draft=True),
+        Spec("invite", _invite, draft=True, takes=(Takes("who", "person", required=True),)),
+        Spec("discard", lambda event, known, text: drafting.discard(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
+        Spec("precheck", lambda event, known, text: prechecking.press(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
         Spec(
             "submit",
             lambda event, known, text: submitting.before_submit(event, known, _of(known)),
             draft=True,
             feature="submit",
+            takes=ONE_DRAFT,
         ),
-        Spec("cancel", _cancel, draft=True, feature=""),
+        Spec("cancel", _cancel, draft=True, feature="", takes=(Takes("run", completes=True),)),
         Spec("quota", lambda event, known, text: gate.quotas(event, known), feature=""),
-        Spec("privacy", privacy.privacy, feature=""),
-        Spec("admin", moderating.admin, feature="", operator=True),
+        Spec("privacy", privacy.privacy, feature="", takes=(Takes("act", choices=("export", "forget")),)),
+        Spec(
+            "admin",
+            moderating.admin,
+            feature="",
+            operator=True,
+            takes=(Takes("act", required=True, choices=ACTS), Takes("who", "person"), Takes("words")),
+        ),
         Spec("help", _help, feature=""),
     )
 }
@@ -169,8 +211,10 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
         found = _paths(known, prefix)
     elif name in ("model", "compare"):
         found = _models(known, prefix)
-    elif name == "draft":
+    elif name in ("draft", "discard", "precheck", "submit"):
         found = [draft.id for draft in known.drafts if draft.id.startswith(prefix)]
+    elif name == "cancel":
+        found = [draft.run for draft in known.drafts if draft.run and draft.run.startswith(prefix)]
     elif name in ("edit", "delete", "move") and known.draft:
         found = [what for what in _targets(known.draft, name) if what.startswith(prefix)]
     else:

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from bot.core import (
     asking,
+    bringing,
     cards,
     chatting,
     documents,
@@ -199,6 +200,8 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
 def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
     if sent.token.startswith("faq."):
         return asking.reply(event, known, sent)
+    if sent.token.startswith("file."):
+        return bringing.sent(event, known, sent)
     if sent.token.startswith("chat."):
         return chatting.compared(event, known, sent)
     if not known.draft:

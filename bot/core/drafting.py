@@ -38,9 +38,15 @@ def slot(draft: Draft) -> str:
 
 
 def begin(event: Event, known: Known, form_name: str, wish: str = "") -> list[Effect]:
-    """Start a draft in a thread of its own; `wish` is what the person said it is about, offered as its description."""
+    """Start a draft in a thread of its own; `wish` is what the person said it is about, offered as its description.
+
+    Labelled pairs in it, as somebody else's message may have them, are its first examples.
+    """
     the_form, draft = FORMS[form_name], fresh(event, known, form_name)
-    wish = wish[:1].upper() + wish[1:]
+    if found := pairs(wish, known.words):
+        standing = form.stands(the_form, draft.answers)
+        draft, wish = draft.with_answers(placed(the_form, draft.answers, found, standing)), ""
+    wish = (wish[:1].upper() + wish[1:]).partition("\n")[0].strip()
     offer: tuple[Button, ...] = ()
     token = f"draft.choose|{draft.id}.{the_form.title}={wish}"
     if wish and len(token) <= 100:
@@ -73,7 +79,7 @@ def opened(event: Event, known: Known, draft: Draft, title: str, effects: list[E
     parent = known.conversation.parent or event.place
     spent = Save(Spent(event.person, "draft", event.at, event.id))
     place = Conversation(draft.place, title, parent, draft.id, (event.person,))
-    there = Answer(known.words("draft.there", title=cards.quoted(title)), place=parent)
+    there = Answer(known.words("draft.there", title=cards.quoted(title)), place=parent, leads=draft.place)
     return [spent, Save(place), *effects, there]
 
 

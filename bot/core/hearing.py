@@ -18,9 +18,7 @@ def said(event: Event, known: Known, said: Said) -> list[Effect]:
     draft = known.draft if known.draft and known.draft.state != "discarded" else None
     mine = draft is not None and event.person in draft.authors
     if said.files or (not said.edited and bringing.is_entry(said.text)):
-        begins = not (known.conversation.parent and known.draft and event.person in known.draft.authors)
-        refused = gate(event, known, "draft") if begins else off(known, "drafts")
-        return refused or bringing.brought(event, known, said.files or said.text)
+        return bringing.taken(event, known, said.files or said.text)
     if said.edited:
         return _reworded(event, known, draft if mine else None, said)
     kind, wish = _wish(known, said.text)

@@ -276,7 +276,7 @@ def concerns(event: Event, conversation: Conversation) -> str:
             return token.partition("|")[2].partition(".")[0]
         case Press(token) if token.startswith("faq.mine|"):
             return token.rpartition(".")[2]
-        case Command("draft" | "discard" | "precheck" | "submit", text) if text.strip():
-            return text.split()[0].lower()
+        case Command("draft" | "discard" | "precheck" | "submit" | "cancel", text) if text.strip():
+            return text.split()[0].lower().partition(".")[0]
         case _:
             return conversation.draft

@@ -60,7 +60,8 @@ def signed(event: Event, known: Known, draft: Draft, sent: Submit) -> list[Effec
     if errors:
         asked = replace(known, person=replace(person, full_name=cards.shown(name)[:100], mail=cards.shown(mail)[:200]))
         return [Refuse(cards.signer(draft, asked), errors)]
-    return [Save(person), *_send(event, replace(known, person=person), draft)]
+    kept = person if sent.values.get("keep", "yes") != "no" else replace(person, full_name="", mail="")
+    return [Save(kept), *_send(event, replace(known, person=person), draft)]
 
 
 def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:

@@ -67,6 +67,7 @@ class Submit:
 
     token: str
     values: Mapping[str, str]
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a dialog. `options` (value, label) makes it a choice; `lines` lets the text have several lines."""
+    """One field of a dialog. `options` (value, label) makes it a choice; `lines` lets the text have several lines.
+
+    A "check" is a box to tick, whose options are what it means ticked and not; a "file" brings files, not a value.
+    """
 
     name: str
     label: str
@@ -241,8 +245,10 @@ class Field:
     lines: bool = False
     required: bool = True
     options: tuple[tuple[str, str], ...] = ()
+    kind: Literal["text", "check", "file"] = "text"
 
     def __post_init__(self) -> None:
+        assert self.kind != "check" or len(self.options) == 2, self.options
         assert 0 < len(self.label) <= FIELD_LABEL, self.label
         assert len(self.hint) <= FIELD_HINT, self.hint
         assert len(self.value) <= self.limit <= FIELD_TEXT, (len(self.value), self.limit)
@@ -282,6 +288,7 @@ class Answer:
     """A message of prose: `text`, or what the shell's stream of that name writes, token by token, about `subject`.
 
     `passing`: the text stands for what is still to come (a place in a queue, why it takes so long) and goes with it.
+    `leads` is the place that it tells the way to: not needed where both are one to whoever reads it.
     """
 
     text: str = ""
@@ -291,6 +298,7 @@ class Answer:
     place: str = ""
     private: bool = False
     passing: bool = False
+    leads: str = ""
 
     def __post_init__(self) -> None:
         assert bool(self.text) != bool(self.stream), (self.text, self.stream)

@@ -275,11 +275,17 @@ class Watching:
                 self.ended[message.place].set()
         return message.key
 
-    async def edit(self, address: str, message: Message) -> None:
-        await self.post(message)
+    async def edit(self, address: str, message: Message) -> str:
+        return await self.post(message)
 
     async def find(self, message: Message) -> str:
         return message.key
+
+    async def over(self, event: Event) -> None:
+        return
+
+    async def pause(self, message: Message) -> None:
+        return
 
     async def fetch(self, file: File) -> bytes:
         return enclosed(file.token)

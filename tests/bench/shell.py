@@ -36,11 +36,17 @@ class Silent:
     async def post(self, message: Message) -> str:
         return message.key
 
-    async def edit(self, address: str, message: Message) -> None:
-        return
+    async def edit(self, address: str, message: Message) -> str:
+        return address
 
     async def find(self, message: Message) -> str:
         return message.key
+
+    async def over(self, event: Event) -> None:
+        return
+
+    async def pause(self, message: Message) -> None:
+        return
 
     async def fetch(self, file: File) -> bytes:
         return enclosed(file.token)

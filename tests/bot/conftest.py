@@ -1,6 +1,6 @@
 """What tests of the bot may ask for: a store on the session's Redis, and settings on a fresh data folder."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,21 @@ from bot import settings as settings_module
 from bot.settings import Settings
 from bot.store import Store
 from pipeline.memory import Memory
+from tests.fakes.git_host import GitHost
 from tests.fakes.model import Model
+
+HARBOUR = """# The harbour
+
+Brookhaven has a harbour on the east bank.
+
+## Light
+
+The lighthouse was built in 1788 and shines nine miles. Keepers live in the tower.
+
+## Trade
+
+Fish is sold on the quay at six in the morning.
+"""
 
 
 @pytest.fixture
@@ -28,3 +42,12 @@ def settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settin
 async def model() -> AsyncIterator[Model]:
     async with Model() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the transcripts need: a git host with a document, over https."""
+    host = GitHost(tmp_path_factory.mktemp("docs"))
+    host.repo("harbour", {"harbour.md": HARBOUR.encode()})
+    with host.up() as url:
+        yield {"docs": url, "docs_host": url.removeprefix("https://"), "docs_ca": str(host.ca)}

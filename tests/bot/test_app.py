@@ -43,12 +43,19 @@ class Screen:
         self._take("post", message)
         return f"at-{message.key}"
 
-    async def edit(self, address: str, message: Message) -> None:
+    async def edit(self, address: str, message: Message) -> str:
         assert address == f"at-{message.key}"
         self._take("edit", message)
+        return address
 
     async def find(self, message: Message) -> str:
         return f"at-{message.key}" if message.key in self.shown else ""
+
+    async def over(self, event: Event) -> None:
+        return
+
+    async def pause(self, message: Message) -> None:
+        self._take("edit", message)
 
     async def fetch(self, file: File) -> bytes:
         return enclosed(file.token)

@@ -245,10 +245,11 @@ async def test_a_long_conversation_keeps_going_with_its_newest_turns(
 
 async def test_a_slow_platform_gets_the_newest_text_and_no_backlog(made: Callable[..., App], model: Model) -> None:
     class Slow(Screen):
-        async def edit(self, address: str, message: Message) -> None:
+        async def edit(self, address: str, message: Message) -> str:
             await super().edit(address, message)
             if message.live:
                 await asyncio.sleep(0.02)
+            return address
 
     model.tell(f"says {' '.join(map(str, range(500)))}")
     screen = Slow()
@@ -261,10 +262,10 @@ async def test_a_slow_platform_gets_the_newest_text_and_no_backlog(made: Callabl
 
 async def test_a_platform_that_is_away_for_an_edit_gets_the_whole_at_the_end(made: Callable[..., App], model: Model) -> None:
     class Shaky(Screen):
-        async def edit(self, address: str, message: Message) -> None:
+        async def edit(self, address: str, message: Message) -> str:
             if message.live:
                 raise Temporary("the platform is away")
-            await super().edit(address, message)
+            return await super().edit(address, message)
 
     screen = Shaky()
     async with talking(made(screen)) as put:

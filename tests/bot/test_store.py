@@ -5,11 +5,13 @@ import re
 
 import pytest
 
+from bot.acks import Ack, Acks
 from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Spent, Turn
 from bot.core.rules import Quota, Role
 from bot.core.talk import Answer, Command, Dialog, Event, Field, Press, Said
 from bot.keys import KEYS
 from bot.pack import pack
+from bot.rooms import Rooms, User
 from bot.rows import Message, Order, message_key
 from bot.store import Hold, Store, Writes
 from pipeline.errors import Temporary
@@ -178,6 +180,12 @@ async def test_every_key_that_is_written_is_in_the_table_and_goes_when_it_says(s
     await store.sent(Message("m1", event.place, 1, 1.0, "", Answer(text="x")), "a")
     await store.watch("terminal", "k7.1", Order("start", event.place))
     await store.hold(Event("e3", 1.0, "p1", event.place, Press("draft.undo|k7")))
+    rooms, acks = Rooms(memory, "discord"), Acks(memory, "discord")
+    await rooms.keep("discord:1/k7", "2")
+    await rooms.know("p1", User("3", "de"))
+    await acks.keep(Ack("i1", "1", "token", "3", "2", "press", 1.0))
+    await acks.wait(Message("m1", event.place, 1, 1.0, "", Answer(text="x")))
+    await memory.do("SET", "bot:menu:discord", "digest")
     rules = {_rule(key.pattern): key for key in KEYS}
     found = {name: next((key for rule, key in rules.items() if rule.fullmatch(name)), None) async for name in memory.keys("*")}
 

@@ -1,7 +1,6 @@
 """Every transcript plays through the shell and the terminal platform, on a real Redis and a real git."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,32 +13,10 @@ from pipeline.embedded import Server
 from pipeline.errors import Invalid
 from pipeline.memory import Memory
 from pipeline.pool.ledger import KEYS as RUN_KEYS
-from tests.fakes.git_host import GitHost
 from tests.fakes.model import Model
 
-HARBOUR = """# The harbour
-
-Brookhaven has a harbour on the east bank.
-
-## Light
-
-The lighthouse was built in 1788 and shines nine miles. Keepers live in the tower.
-
-## Trade
-
-Fish is sold on the quay at six in the morning.
-"""
 FOLDER = Path(__file__).resolve().parent.parent / "transcripts"
 FILES = sorted([*FOLDER.glob("*.txt"), *FOLDER.glob("terminal/*.txt")])
-
-
-@pytest.fixture(scope="module")
-def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What the transcripts need: a git host with a document, over https."""
-    host = GitHost(tmp_path_factory.mktemp("docs"))
-    host.repo("harbour", {"harbour.md": HARBOUR.encode()})
-    with host.up() as url:
-        yield {"docs": url, "docs_host": url.removeprefix("https://"), "docs_ca": str(host.ca)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -175,8 +175,9 @@ class Platform:
             self._write("post", message)
         return message.key
 
-    async def edit(self, address: str, message: "Message") -> None:
+    async def edit(self, address: str, message: "Message") -> str:
         self._write("edit", message)
+        return address
 
     async def find(self, message: "Message") -> str:
         return message.key if message.key in self.posted else ""
@@ -186,6 +187,12 @@ class Platform:
 
     async def forget(self, person: str) -> None:
         raise AssertionError("nobody is forgotten here")
+
+    async def over(self, event: "Event") -> None:
+        return
+
+    async def pause(self, message: "Message") -> None:
+        return
 
     async def fetch(self, file: "File") -> bytes:
         raise AssertionError("no file is sent here")

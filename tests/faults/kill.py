@@ -108,11 +108,18 @@ class Double:
         self._write("post", message)
         return message.key
 
-    async def edit(self, address: str, message: Message) -> None:
+    async def edit(self, address: str, message: Message) -> str:
         self._write("edit", message)
+        return address
 
     async def find(self, message: Message) -> str:
         return message.key if message.key in self.shown() else ""
+
+    async def over(self, event: Event) -> None:
+        return
+
+    async def pause(self, message: Message) -> None:
+        return
 
     async def fetch(self, file: File) -> bytes:
         return enclosed(file.token)

@@ -5,19 +5,18 @@ it: while Redis is away the journal holds what was typed, and the next process o
 """
 
 import asyncio
-import json
-import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.app import RETRY_S, App
-from bot.core.talk import Act, Answer, Button, Card, Command, Event, File, Press, Said
-from bot.pack import enclose, pack, unpack
+from bot.core.talk import Act, Answer, Button, Card, Command, Dialog, Event, File, Press, Said, Submit
+from bot.pack import enclose
 from bot.rows import Message
+from bot.unheard import Journal
 from pipeline.check import SIZE_BYTES
 from pipeline.errors import Invalid, Problem, Temporary
 from pipeline.taxonomy import KNOWLEDGE, SKILLS
@@ -97,6 +96,15 @@ def upload(path: str) -> Said:
     return Said("", (File(_name(file.absolute()), size, enclose(content)),))
 
 
+def filled(dialog: Dialog, values: Mapping[str, str]) -> Submit:
+    """The act of sending a dialog off; what stands in a field for files is the path of one.
+
+    Raises Invalid for a file that cannot be sent.
+    """
+    paths = [values.get(field.name, "").strip() for field in dialog.fields if field.kind == "file"]
+    return Submit(dialog.token, values, tuple(file for path in paths if path for file in upload(path).files))
+
+
 def _name(file: Path) -> str:
     """The file's name, with its path below a root of the taxonomy: that says where the entry belongs, the rest is private."""
     roots = [at for at, part in enumerate(file.parts) if part in (SKILLS, KNOWLEDGE)]
@@ -155,66 +163,13 @@ def press(label: str, talk: Sequence[Message]) -> Press | None:
     return Press(token) if token else None
 
 
-class Journal:
-    """Events that were typed and are not in the inbox yet: a line each, on disk before anything else happens."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"unheard-{os.getpid()}.jsonl"
-        self._waiting: dict[str, str] = {}
-
-    def add(self, event: Event) -> None:
-        """Keep an event. Raises OSError where the disk is full: the caller still has the text."""
-        self._waiting[event.id] = pack(event)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(self._waiting[event.id] + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def take_out(self, event: Event) -> None:
-        """The inbox has it. The file goes when nothing waits: a crash before that hands events in twice, to no effect."""
-        self._waiting.pop(event.id, None)
-        if not self._waiting:
-            self.path.unlink(missing_ok=True)
-
-    def take_over(self) -> list[Event]:
-        """What processes that are gone had written down, oldest first, kept here from now on.
-
-        A torn last line is left: its text was never promised to anybody.
-        """
-        found = []
-        for path in sorted(self.folder.glob("unheard-*.jsonl")):
-            if path == self.path or _alive(path):
-                continue
-            for line in path.read_text(encoding="utf-8").split("\n"):
-                try:
-                    event = unpack(line, Event)
-                except (json.JSONDecodeError, TypeError, KeyError):
-                    continue
-                self.add(event)
-                found.append(event)
-            path.unlink()
-        return found
-
-
-def _alive(path: Path) -> bool:
-    try:
-        os.kill(int(path.stem.removeprefix("unheard-")), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 class Ear:
     """One person at one terminal. `away` is told once what keeps what was typed waiting ("redis", "disk"), "" at its end."""
 
     def __init__(
         self,
         app: App,
-        journal: Journal,
+        journal: Journal[Event],
         *,
         person: str,
         roles: tuple[str, ...],

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from bot.core.cards import say_problem, shown
-from bot.core.talk import Answer, Bar, Card, Dialog, Said, Submit, Unsaid
+from bot.core.talk import Answer, Bar, Card, Dialog, Said, Unsaid
 from bot.core.words import Words
-from bot.platforms.terminal.hear import Ear, Filled, Pressed, Reworded, Uploaded, press, read, upload
+from bot.platforms.terminal.hear import Ear, Filled, Pressed, Reworded, Uploaded, filled, press, read, upload
 from bot.platforms.terminal.render import answer_lines, card_lines, dialog_lines, plain
 from bot.platforms.terminal.say import Desk
 from bot.rows import Message
@@ -129,7 +129,10 @@ class Plain:
             return
         values = {one.name: self.values.get(one.name, one.value) for one in dialog.fields}
         self.dialog = None
-        await self.ear.send(Submit(dialog.token, values), self.place)
+        try:
+            await self.ear.send(filled(dialog, values), self.place)
+        except Invalid as error:
+            self.write(say_problem(self.words, error.problems[0]))
 
     def notice(self, change: Message | str) -> None:
         """Take notice of a change: open a dialog, go where my act led."""

@@ -10,7 +10,7 @@ from bot.core.talk import Answer, Bar, Block, Button, Card, Choice, Code, Dialog
 MARKS = {"done": "✔", "now": "▸", "open": "·", "wrong": "✘"}
 BAR = 20  # characters of a progress bar
 _MARKDOWN = re.compile(
-    r"\\(?P<plain>[\\*`\[\]])|\*\*(?P<bold>(?:\\.|[^*])+)\*\*|`(?P<code>[^`]+)`|\[(?P<label>[^\]]+)\]\((?P<url>https://[^)\s]+)\)"
+    r"\\(?P<plain>[\\*`\[\]])|\*\*(?P<bold>(?:\\[^\n]|[^*\\])+)\*\*|`(?P<code>[^`]+)`|\[(?P<label>[^\]]+)\]\((?P<url>https://[^)\s]+)\)"
 )
 
 

@@ -12,15 +12,14 @@ from functools import partial
 
 from bot.app import App
 from bot.core.commands import COMMANDS, complete
-from bot.core.known import Known
-from bot.core.records import Person
-from bot.core.talk import Opened, direct
+from bot.core.talk import Event, Opened, direct
 from bot.core.words import Words, pick
 from bot.house import House
-from bot.platforms.terminal.hear import Ear, Journal
+from bot.platforms.terminal.hear import Ear
 from bot.platforms.terminal.plain import Plain, typed_lines
 from bot.platforms.terminal.say import Desk
 from bot.store import CHANGED
+from bot.unheard import Journal
 from bot.voice import Maintainers
 from pipeline.errors import Temporary
 
@@ -61,7 +60,7 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
 
     ear = Ear(
         app,
-        Journal(house.settings.data / "terminal"),
+        Journal(house.settings.data / "terminal", Event),
         person=person,
         roles=house.settings.roles_of(WORKSPACE, ("owner",)),
         locale=locale,
@@ -173,20 +172,13 @@ async def _screen(house: House, seat: Seat, notices: list[Callable[[str], None]]
 
 async def completions(house: House, seat: Seat, place: str, typed: str) -> list[str]:
     """Whole lines that could be meant by what is typed so far: commands, their arguments, places in the taxonomy."""
-    known = await _known(house, seat, place)
+    known = await house.known(seat.person, place, seat.words)
     if typed.startswith("/"):
         name, space, rest = typed[1:].partition(" ")
         if not space:
             return [f"/{one}" for one in complete(known, "", name)]
         return [f"/{name} {one}" for one in complete(known, name, rest)] if name in COMMANDS else []
     return complete(known, "place", typed) if "/" in typed and " " not in typed else []
-
-
-async def _known(house: House, seat: Seat, place: str) -> Known:
-    conversation = await house.store.conversation(place)
-    draft = await house.store.draft(conversation.draft) if conversation.draft else None
-    drafts, tree = await house.store.drafts(seat.person), await house.look.tree()
-    return Known(Person(seat.person, ""), conversation, seat.words, draft, drafts, tree=tree, chat=house.chat.serving())
 
 
 async def _hear_others(house: House, desk: Desk) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot.core.records import Conversation
-from bot.core.talk import Dialog, File
+from bot.core.talk import Dialog, Event, File
 from bot.pack import enclosed
 from bot.rows import Message
 from bot.store import Store
@@ -31,13 +31,20 @@ class Desk:
         self._tell(message)
         return message.key
 
-    async def edit(self, address: str, message: Message) -> None:
+    async def edit(self, address: str, message: Message) -> str:
         self._tell(message)
+        return address
 
     async def find(self, message: Message) -> str:
         return message.key  # whatever is in the store is on the screen
 
     async def ask(self, message: Message) -> None:
+        self._tell(message)
+
+    async def over(self, event: Event) -> None:
+        """Nothing: a screen shows what there is."""
+
+    async def pause(self, message: Message) -> None:
         self._tell(message)
 
     async def forget(self, person: str) -> None:

@@ -21,10 +21,10 @@ from textual.widgets import Static
 
 from bot.core.cards import say_problem, shown
 from bot.core.records import Conversation
-from bot.core.talk import Act, Answer, Choice, Dialog, Press, Said, Submit, direct
+from bot.core.talk import Act, Answer, Choice, Dialog, Press, Said, direct
 from bot.core.words import Words
 from bot.platforms.terminal.dialog import Chip, Chooser, Form, Popup, Prompt, Unsent
-from bot.platforms.terminal.hear import act_of
+from bot.platforms.terminal.hear import act_of, filled
 from bot.platforms.terminal.say import Desk
 from bot.platforms.terminal.view import CSS, ECHO, INK, KEYS, THEME, Head, Once, Pinned, Talk, Talks
 from bot.rows import Message
@@ -380,7 +380,11 @@ class Screen(App[None]):
 
     async def on_form_sent(self, event: Form.Sent) -> None:
         form = event.form
-        await self._act(Submit(form.dialog.token, form.values()), form.asked.place)
+        try:
+            act = filled(form.dialog, form.values())
+        except Invalid as error:
+            return form.refuse({form.dialog.fields[0].name: say_problem(self.words, error.problems[0])})
+        await self._act(act, form.asked.place)
         self.unsent.dialogs.pop(form.dialog.token, None)
         self.closing.again(ANSWER_S)
         self._keep()

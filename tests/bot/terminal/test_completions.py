@@ -9,11 +9,12 @@ from bot.core.records import Conversation, Draft
 from bot.core.talk import Event, Opened
 from bot.core.words import pick
 from bot.house import House, built
-from bot.platforms.terminal.hear import Ear, Journal
+from bot.platforms.terminal.hear import Ear
 from bot.platforms.terminal.run import Seat, completions
 from bot.platforms.terminal.say import Desk
 from bot.settings import Settings
 from bot.store import Writes
+from bot.unheard import Journal
 from pipeline.embedded import Server
 from pipeline.memory import Memory
 
@@ -51,7 +52,7 @@ async def house(settings: Settings, server: Server, memory: Memory) -> AsyncIter
 )
 async def test_what_is_typed_is_completed_from_what_there_is(house: House, typed: str, lines: list[str]) -> None:
     app = house.app("terminal", Desk(house.store, "p1"))
-    journal = Journal(house.settings.data / "terminal")
+    journal = Journal(house.settings.data / "terminal", Event)
     ear = Ear(app, journal, person="p1", roles=("everyone",), locale="en", away=lambda what: None)
     seat = Seat("p1", Desk(house.store, "p1"), ear, pick(house.settings.words, "en"))
 

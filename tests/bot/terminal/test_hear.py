@@ -115,18 +115,18 @@ def event(number: int) -> Event:
 
 
 def test_what_a_dead_process_had_not_handed_in_the_next_one_takes_over(tmp_path: Path) -> None:
-    old = Journal(tmp_path)
+    old = Journal(tmp_path, Event)
     for number in (1, 2):
         old.add(event(number))
     old.path.rename(tmp_path / "unheard-999999999.jsonl")
-    new = Journal(tmp_path)
+    new = Journal(tmp_path, Event)
 
     assert new.take_over() == [event(1), event(2)]
     assert [path.name for path in tmp_path.iterdir()] == [new.path.name]
 
 
 def test_a_journal_is_gone_when_everything_in_it_was_heard(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+    journal = Journal(tmp_path, Event)
     journal.add(event(1))
     journal.add(event(2))
     journal.take_out(event(1))
@@ -137,13 +137,13 @@ def test_a_journal_is_gone_when_everything_in_it_was_heard(tmp_path: Path) -> No
 
 
 def test_a_torn_last_line_does_not_keep_the_others_back(tmp_path: Path) -> None:
-    old = Journal(tmp_path)
+    old = Journal(tmp_path, Event)
     old.add(event(1))
     with old.path.open("a", encoding="utf-8") as file:
         file.write('{"is":"Event","id":"e2","at":1.0,"per')
     old.path.rename(tmp_path / "unheard-999999999.jsonl")
 
-    assert Journal(tmp_path).take_over() == [event(1)]
+    assert Journal(tmp_path, Event).take_over() == [event(1)]
 
 
 class Shell:
@@ -167,7 +167,7 @@ class Shell:
 async def test_what_is_typed_while_the_memory_is_away_is_on_disk_and_is_heard_in_order(tmp_path: Path) -> None:
     shell, told = Shell(), []
     shell.away = 2
-    ear = Ear(shell, Journal(tmp_path), person="p1", roles=("everyone",), locale="en", away=told.append)  # type: ignore[arg-type]
+    ear = Ear(shell, Journal(tmp_path, Event), person="p1", roles=("everyone",), locale="en", away=told.append)  # type: ignore[arg-type]
     await ear.send(Said("one"), "here")
     await ear.send(Said("two"), "here")
     on_disk = [json.loads(line)["act"]["text"] for line in ear.journal.path.read_text(encoding="utf-8").splitlines()]
@@ -182,7 +182,7 @@ async def test_what_is_typed_while_the_memory_is_away_is_on_disk_and_is_heard_in
 
 async def test_a_full_disk_is_told_and_the_text_is_heard_all_the_same(tmp_path: Path) -> None:
     shell, told = Shell(), []
-    journal = Journal(tmp_path)
+    journal = Journal(tmp_path, Event)
     journal.path = Path("/dev/full")
     ear = Ear(shell, journal, person="p1", roles=("everyone",), locale="en", away=told.append)  # type: ignore[arg-type]
     await ear.send(Said("one"), "here")

@@ -1,0 +1,71 @@
+"""How interactions are answered: what a process must know to answer one that an earlier process heard."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.pack import pack, register, unpack
+from bot.rows import Message
+from pipeline.memory import Memory
+
+LIVES_S = 900  # Discord: an interaction's token, 15 minutes
+
+Kind = Literal["command", "press", "submit"]
+State = Literal["open", "answering", "answered", "deferred", "used"]
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """An interaction and its one answer.
+
+    `room` is where it happened, `message` the one whose button was pressed, "" for none; `at` is when it was heard. `by` is
+    the key of the message that is its answer: "answering" was written before the request was sent, so that after a crash
+    it is known which message may stand there already. "deferred": the platform was told that the answer comes; "used":
+    a message of ours has taken the place of that.
+    """
+
+    event: str
+    id: str
+    token: str
+    user: str
+    room: str
+    kind: Kind
+    at: float
+    message: str = ""
+    locale: str = "en"
+    state: State = "open"
+    by: str = ""
+
+
+class Acks:
+    """The interactions of the last 15 minutes, and edits that wait. All methods raise Temporary while Redis is away."""
+
+    def __init__(self, memory: Memory, platform: str) -> None:
+        self.memory, self.platform = memory, platform
+
+    async def keep(self, ack: Ack) -> None:
+        await self.memory.do("SET", f"bot:ack:{self.platform}:{ack.event}", pack(ack), "EX", LIVES_S)
+
+    async def read(self, event: str) -> Ack | None:
+        row = await self.memory.do("GET", f"bot:ack:{self.platform}:{event}")
+        return unpack(row, Ack) if row else None
+
+    async def deferred(self) -> list[Ack]:
+        """Those that were told to wait, and that nothing has come to yet."""
+        keys = [key async for key in self.memory.keys(f"bot:ack:{self.platform}:*")]
+        rows = await self.memory.do("MGET", *keys) if keys else []
+        return [ack for row in rows if row and (ack := unpack(row, Ack)).state == "deferred"]
+
+    # --- edits of old messages
+
+    async def wait(self, message: Message) -> None:
+        """Note that a message does not show its newest revision yet."""
+        await self.memory.do("HSET", f"bot:late:{self.platform}", message.key, message.place)
+
+    async def came(self, message: Message) -> None:
+        await self.memory.do("HDEL", f"bot:late:{self.platform}", message.key)
+
+    async def late(self) -> list[tuple[str, str]]:
+        """Place and key of every message whose newest edit waits."""
+        rows = await self.memory.do("HGETALL", f"bot:late:{self.platform}")
+        return [(place.decode(), key.decode()) for key, place in rows.items()]
