@@ -1,0 +1,276 @@
+"""The first answer to each interaction, within three seconds, exactly once.
+
+The first message that an event leads to is the callback itself: a message, the edited card, a dialog. Where that takes
+longer than DEFER_S Discord is told to wait, unseen by others; what comes then stands there if it is for that person alone,
+else it goes into the channel, and the note goes away. Which message is the answer is noted before it is sent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.acks import Ack, Acks
+from bot.counts import Counts
+from bot.platforms.discord import limits
+from bot.platforms.discord.render import Payload
+from bot.platforms.discord.wire import Refused, Wire
+from pipeline.errors import Temporary
+
+log = logging.getLogger("labbot.discord")
+
+DEFER_S = 0.7  # of the three seconds that Discord gives; the way there and back is in them
+LATE_S = 2.5  # later than that an answer would only be refused
+REPLY, WAIT, SEEN, EDIT, CHOICES, DIALOG = 4, 5, 6, 7, 8, 9  # types of callbacks
+
+CALLBACK = "/interactions/{webhook_id}/{webhook_token}/callback"
+ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
+PRIVATE = "@"  # how the address of a message begins that one person sees; the event it answers follows
+
+
+@dataclass(slots=True)
+class Open:
+    """An interaction as this process knows it; `heard_at` is the loop's time, None for one that an earlier process heard."""
+
+    ack: Ack
+    heard_at: float | None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    timer: asyncio.TimerHandle | None = None
+
+
+class Answering:
+    """The interactions that may still be answered. `application` is the bot's, `clock` wall time in seconds."""
+
+    def __init__(
+        self, wire: Wire, acks: Acks, counts: Counts, application: Callable[[], str], clock: Callable[[], float]
+    ) -> None:
+        self.wire, self.acks, self.counts, self.application, self.clock = wire, acks, counts, application, clock
+        self.defer_s = DEFER_S
+        self._open: dict[str, Open] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- hearing of them
+
+    def begin(self, ack: Ack) -> Open:
+        """An interaction has come: from now on its time runs."""
+        loop = asyncio.get_running_loop()
+        one = self._open[ack.event] = Open(ack, loop.time())
+        one.timer = loop.call_later(self.defer_s, self._due, one)
+        return one
+
+    def _due(self, one: Open) -> None:
+        task = asyncio.create_task(self._defer(one))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _defer(self, one: Open) -> None:
+        async with one.lock:
+            if one.ack.state != "open":
+                return
+            try:
+                await self._callback(one, WAIT, {"flags": limits.EPHEMERAL})
+                await self._note(one, state="deferred")
+            except (Refused, Temporary) as error:
+                log.info("discord: an interaction was not told to wait: %s", error)
+
+    async def of(self, event: str) -> Open | None:
+        """The interaction that an event came as; None for others, and for those whose token has gone."""
+        if not event.startswith("i"):
+            return None
+        if event not in self._open:
+            ack = await self.acks.read(event)
+            if ack is None:
+                return None
+            self._open[event] = Open(ack, None)
+        one = self._open[event]
+        return one if self.clock() - one.ack.at < limits.TOKEN_S else None
+
+    # --- answering them
+
+    async def reply(self, one: Open, key: str, payload: Payload, *, private: bool) -> str:
+        """Let a message be the answer. Returns its address, "" if the interaction has its answer, or had its time."""
+        async with one.lock:
+            if one.ack.state == "answering" and one.ack.by == key:
+                return await self._stands(one, private)
+            if one.ack.state == "deferred" and private:
+                await self._note(one, state="used", by=key)
+                await self._original(one, "PATCH", payload)
+                return f"{PRIVATE}{one.ack.event}"
+            if not await self._claim(one, key):
+                return ""
+            flags = payload.json.get("flags", 0) | (limits.EPHEMERAL if private else 0)
+            try:
+                made = await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
+            except Refused as error:
+                return await self._not_taken(one, error, private)
+            await self._note(one, state="answered")
+            return f"{PRIVATE}{one.ack.event}" if private else _address(made["resource"]["message"])
+
+    async def edit(self, one: Open, key: str, payload: Payload) -> bool:
+        """Let the edited message, whose button was pressed, be the answer. False if there is no answer to give any more."""
+        async with one.lock:
+            if not await self._claim(one, key):
+                return False
+            try:
+                await self._callback(one, EDIT, payload.json, payload)
+            except Refused as error:
+                await self._not_taken(one, error, False)
+                return False
+            await self._note(one, state="answered")
+            return True
+
+    async def dialog(self, one: Open, key: str, data: dict[str, Any]) -> bool:
+        """Open a dialog: only as the answer, and never to a dialog. False if that cannot be done."""
+        async with one.lock:
+            if one.ack.kind == "submit" or not await self._claim(one, key):
+                return False
+            try:
+                await self._callback(one, DIALOG, data)
+            except Refused as error:
+                await self._not_taken(one, error, False)
+                return False
+            await self._note(one, state="answered")
+            return True
+
+    async def tell(self, event: str, payload: Payload) -> bool:
+        """Answer with a word of this process's own, noted nowhere: the memory may be away. False if there is an answer."""
+        one = self._open.get(event)
+        if one is None:
+            return False
+        async with one.lock:
+            if one.ack.state != "open" or self._late(one):
+                return False
+            one.ack = replace(one.ack, state="answered")
+            await self._callback(one, REPLY, {**payload.json, "flags": payload.json.get("flags", 0) | limits.EPHEMERAL})
+            return True
+
+    async def choices(self, one: Open, found: list[str]) -> None:
+        """What could be meant by what is typed into a command's option."""
+        data = {"choices": [{"name": text[: limits.OPTION], "value": text[: limits.OPTION]} for text in found]}
+        await self._callback(one, CHOICES, data)
+
+    async def over(self, event: str, said: Callable[[], Payload]) -> None:
+        """Nothing more comes: an interaction without an answer gets one, a note to wait goes away."""
+        one = self._open.get(event)
+        if one is None:
+            return
+        async with one.lock:
+            try:
+                if one.ack.state == "open":
+                    await self._nothing(one, said)
+                elif one.ack.state == "deferred":
+                    await self._note(one, state="answered")
+                    await self._original(one, "DELETE")
+            except Refused as error:
+                log.info("discord: the end of an interaction was not taken: %s", error)
+            finally:
+                self._open.pop(event, None)
+
+    def end(self, one: Open) -> None:
+        """Forget an interaction that leads to no message."""
+        if one.timer:
+            one.timer.cancel()
+        self._open.pop(one.ack.event, None)
+
+    async def tidy(self) -> None:
+        """Take away the notes that an earlier process left, once its work is done."""
+        for ack in await self.acks.deferred():
+            self._open.setdefault(ack.event, Open(ack, None))
+            await self.over(ack.event, _never)
+
+    async def close(self) -> None:
+        for one in self._open.values():
+            if one.timer:
+                one.timer.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- messages that one person sees
+
+    async def change(self, event: str, payload: Payload) -> bool:
+        """Show a private answer anew; False if its token has gone."""
+        one = await self.of(event)
+        if one is None:
+            return False
+        try:
+            await self._original(one, "PATCH", payload)
+        except Refused as error:
+            log.info("discord: a private answer was not changed: %s", error)
+            return False
+        return True
+
+    # --- the requests
+
+    async def _claim(self, one: Open, key: str) -> bool:
+        """Note which message is to be the answer, if there is still one to give."""
+        if one.ack.state != "open" or self._late(one):
+            return False
+        await self._note(one, state="answering", by=key)
+        return True
+
+    def _late(self, one: Open) -> bool:
+        if one.heard_at is None:
+            return self.clock() - one.ack.at > LATE_S
+        return asyncio.get_running_loop().time() - one.heard_at > LATE_S
+
+    async def _note(self, one: Open, **changed: Any) -> None:
+        one.ack = replace(one.ack, **changed)  # first here: it holds in this process whatever the memory says
+        await self.acks.keep(one.ack)
+
+    async def _stands(self, one: Open, private: bool) -> str:
+        """The address of an answer that an earlier attempt has sent, if it came through."""
+        try:
+            found = await self._original(one, "GET")
+        except Refused:
+            await self._note(one, state="answered", by="")
+            return ""
+        await self._note(one, state="answered")
+        return f"{PRIVATE}{one.ack.event}" if private else _address(found)
+
+    async def _not_taken(self, one: Open, error: Refused, private: bool) -> str:
+        """Discord did not take the answer: it has one, of an attempt whose end we did not hear; or its time is over."""
+        if error.code == Refused.ANSWERED:
+            return await self._stands(one, private)
+        log.info("discord: an interaction was not answered: %s", error)
+        await self._note(one, state="answered", by="")
+        if error.code in (Refused.UNKNOWN_INTERACTION, Refused.BAD_TOKEN):
+            return ""
+        raise error
+
+    async def _nothing(self, one: Open, said: Callable[[], Payload]) -> None:
+        if not await self._claim(one, ""):
+            return
+        if one.ack.kind == "press":
+            await self._callback(one, SEEN)
+        else:
+            payload = said()
+            flags = payload.json.get("flags", 0) | limits.EPHEMERAL
+            await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
+        await self._note(one, state="answered")
+
+    async def _callback(
+        self, one: Open, kind: int, data: dict[str, Any] | None = None, payload: Payload | None = None
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {"type": kind, **({"data": data} if data is not None else {})}
+        files = payload.files if payload else ()
+        made: dict[str, Any] = await self.wire.answer(CALLBACK, (one.ack.id, one.ack.token), json=body, files=files)
+        self.counts.sent["callback"] += 1
+        if one.heard_at is not None and kind != CHOICES:
+            self.counts.acks.add(asyncio.get_running_loop().time() - one.heard_at)
+        if one.timer:
+            one.timer.cancel()
+        return made
+
+    async def _original(self, one: Open, method: str, payload: Payload | None = None) -> dict[str, Any]:
+        json, files = (payload.json, payload.files) if payload else (None, ())
+        ids = (self.application(), one.ack.token)
+        made: dict[str, Any] = await self.wire.answer(ORIGINAL, ids, method=method, json=json, files=files)
+        return made
+
+
+def _address(message: dict[str, Any]) -> str:
+    return f"{message['channel_id']}/{message['id']}"
+
+
+def _never() -> Payload:
+    raise AssertionError("what was deferred needs no words")

@@ -1,0 +1,478 @@
+"""How Discord says things: the voice of the shell, over channels, threads, direct messages and answers to interactions.
+
+An address is "ROOM/ID,ID": the messages that a text takes. "@EVENT" is one that a single person sees, as the answer to
+their interaction; it lives as long as its token, and everything else goes by the bot's own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from time import monotonic
+
+from bot.acks import Acks
+from bot.core.talk import Answer, Button, Card, Dialog, Event, File, direct, short
+from bot.core.words import Table, Words, pick
+from bot.counts import Counts
+from bot.platforms.discord import limits, render
+from bot.platforms.discord.answering import PRIVATE, Answering, Open
+from bot.platforms.discord.budget import Budget, Newest
+from bot.platforms.discord.render import Payload
+from bot.platforms.discord.threads import Guilds, NoDirect, Threads
+from bot.platforms.discord.wire import Refused, Wire
+from bot.rooms import Rooms
+from bot.rows import Message
+from bot.store import Store
+from pipeline.check import SIZE_BYTES
+from pipeline.errors import Invalid, Problem, Temporary
+
+log = logging.getLogger("labbot.discord")
+
+NONCE_S = 120.0  # Discord remembers a nonce for "the past few minutes"; older messages are looked for in the channel
+LOOKED = 50  # messages of a channel among which one of ours is looked for
+FETCH_S = 20.0  # for a file that somebody sent
+EPOCH_MS = 1_420_070_400_000  # of ids: reference, snowflakes
+MESSAGES = "/channels/{channel_id}/messages"
+MESSAGE = f"{MESSAGES}/{{message_id}}"
+FORM, SHOW = "form", "show"  # buttons of this platform's own: open a dialog, show what is for one person
+
+
+class Speaker:
+    """The voice. `clock` is wall time in seconds, `who` the person and place of an event that was heard lately."""
+
+    def __init__(
+        self,
+        store: Store,
+        wire: Wire,
+        budget: Budget,
+        threads: Threads,
+        answering: Answering,
+        guilds: Guilds,
+        tables: Mapping[str, Table],
+        clock: Callable[[], float],
+        cdn: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self.store, self.wire, self.budget, self.threads = store, wire, budget, threads
+        self.answering, self.guilds, self.tables, self.clock, self.cdn = answering, guilds, tables, clock, cdn
+        self.rooms: Rooms = threads.rooms
+        self.acks: Acks = answering.acks
+        self.counts: Counts = wire.counts
+        self.newest = Newest(self._turn, self._stream)
+        self.edited: dict[str, float] = {}  # when old messages were edited last, by id
+        self._streams: dict[str, Message] = {}  # what is being written, by key
+        self._addresses: dict[str, str] = {}  # where
+        self._shown: dict[str, Payload] = {}  # what a streamed message shows, by id
+        self._late: dict[str, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        await self.newest.close()
+        for task in self._late.values():
+            task.cancel()
+        await asyncio.gather(*self._late.values(), return_exceptions=True)
+
+    # --- new messages
+
+    async def post(self, message: Message) -> str:
+        payloads = await self._drawn(message)
+        try:
+            if isinstance(message.body, Answer) and message.body.leads and await self._is_here(message):
+                return ""
+            if address := await self._replied(message, payloads[0]):
+                return await self._further(message, address, payloads)
+            return await (self._whisper(message, payloads) if message.to else self._send(message, payloads))
+        except NoDirect:
+            return await self._aside(message)
+        except Refused as error:
+            return await self._denied(message, error)
+
+    async def _drawn(self, message: Message) -> list[Payload]:
+        """The message as Discord's messages, one where it is for one person alone."""
+        ping = (await self.rooms.user(message.ping)).id if message.ping else ""
+        match message.body:
+            case Card():
+                return [render.card(message.body, ping=ping)]
+            case Answer():
+                found = render.answer(message.body, ping=ping)
+                return found if len(found) == 1 or not message.to else [_alone(message.body)]
+        raise AssertionError("a dialog is asked, not posted")
+
+    async def _replied(self, message: Message, payload: Payload) -> str:
+        """Let the message be the answer to the interaction that led to it, if it may be. Returns its address, or ""."""
+        one = await self.answering.of(message.event)
+        if one is None or not (message.to or await self.threads.room(message.place) == one.ack.room):
+            return ""
+        return await self.answering.reply(one, message.key, payload, private=bool(message.to))
+
+    async def _is_here(self, message: Message) -> bool:
+        """Whether what a message leads to goes on where the message itself would stand."""
+        assert isinstance(message.body, Answer)
+        return await self.threads.room(message.place) == await self.threads.room(message.body.leads)
+
+    async def _send(self, message: Message, payloads: list[Payload]) -> str:
+        """Post into the room of a place; where that is gone and was ours to make, into a new one."""
+        for again in (True, False):
+            room = await self.threads.room(message.place)
+            try:
+                sent = await self._put(room, payloads[0], message.key)
+                await self._bring(message, room)
+                if message.slot.startswith("draft."):
+                    await self.threads.focus(message.place)
+                return await self._further(message, f"{room}/{sent}", payloads)
+            except Refused as error:
+                if error.code != Refused.UNKNOWN_CHANNEL or not again or not await self.threads.lost(message.place):
+                    raise
+        raise AssertionError("the second attempt returns or raises")
+
+    async def _put(self, room: str, payload: Payload, nonce: str) -> str:
+        """One message; the same nonce within minutes is the same message."""
+        body = {**payload.json, "nonce": nonce, "enforce_nonce": True}
+        body["flags"] = body.get("flags", 0) & ~limits.EPHEMERAL
+        made = await self.wire.ask("POST", MESSAGES, room=room, json=body, files=payload.files)
+        self.counts.sent["post"] += 1
+        return str(made["id"])
+
+    async def _bring(self, message: Message, room: str) -> None:
+        """Whoever acts in a draft's thread belongs to it: an invited author finds it among theirs."""
+        owner = message.place.rpartition("/")[2]
+        if "/" in message.place and not owner.isdecimal() and "@" not in message.place:
+            draft = await self.store.draft(owner)
+            for person in draft.authors if draft else ():
+                await self.threads.bring(room, person)
+
+    async def _further(self, message: Message, address: str, payloads: list[Payload]) -> str:
+        """Post what the first message has no room for."""
+        if len(payloads) < 2 or address.startswith(PRIVATE):
+            return address
+        room, first = address.split("/")
+        rest = [await self._put(room, one, part_key(message.key, at)) for at, one in enumerate(payloads[1:], 1)]
+        return f"{room}/{','.join([first, *rest])}"
+
+    async def _whisper(self, message: Message, payloads: list[Payload]) -> str:
+        """Tell one person, where their interaction can no longer be answered or there was none: in their direct messages."""
+        room = await self._direct(message)
+        try:
+            return f"{room}/{await self._put(room, payloads[0], message.key)}"
+        except Refused as error:
+            if error.code != Refused.NO_DIRECT:
+                raise
+        raise NoDirect(message.to)
+
+    async def _direct(self, message: Message) -> str:
+        """Where somebody is told something alone; whoever was just forgotten is known by their event only."""
+        try:
+            return await self.threads.room(direct("discord", message.to))
+        except NoDirect:
+            user = self.guilds.author(message.event)
+            if not user:
+                raise
+        found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
+        return str(found["id"])
+
+    async def _aside(self, message: Message) -> str:
+        """Somebody takes no direct messages: a button in the channel shows them what is for them alone."""
+        if message.place.startswith("discord:@"):
+            log.warning("discord: message %s reaches nobody: %s takes no direct messages", message.key, message.place)
+            return ""
+        words = pick(self.tables, message.locale)
+        show = Button(words("discord.show"), f"{SHOW}|{message.key}|{message.place}")
+        user = await self.rooms.user(message.to)
+        payload = render.answer(Answer(words("discord.for_you"), buttons=(show,)), ping=user.id)[0]
+        room = await self.threads.room(message.place)
+        return f"{room}/{await self._put(room, payload, message.key)}"
+
+    async def _denied(self, message: Message, error: Refused) -> str:
+        """Discord does not let the bot: who asked is told what is missing, where that is known, and nothing is held up."""
+        if error.code not in (Refused.NO_ACCESS, Refused.NO_PERMISSION, Refused.UNKNOWN_CHANNEL):
+            log.error("discord: message %s of %s was refused: %s", message.key, message.place, error)
+        words = pick(self.tables, message.locale)
+        channel = message.place.removeprefix("discord:").partition("/")[0]
+        lacks = [words(f"discord.permission.{one}") for one in self.guilds.lacks(channel)]
+        told = (
+            words("discord.lacks", permissions=", ".join(lacks), channel=f"<#{channel}>") if lacks else words("discord.cannot")
+        )
+        if one := await self.answering.of(message.event):
+            await self.answering.reply(one, f"{message.key[:20]}-no", render.answer(Answer(told))[0], private=True)
+        elif user := self.guilds.author(message.event):
+            found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
+            try:
+                await self._put(str(found["id"]), render.answer(Answer(told))[0], f"{message.key[:20]}-no")
+            except Refused as closed:
+                log.warning("discord: in %s: %s; nobody could be told: %s", channel, told, closed)
+        return ""
+
+    # --- edits
+
+    async def edit(self, address: str, message: Message) -> str:
+        if not address:
+            return await self.post(message)
+        if address.startswith(PRIVATE):
+            payloads = await self._drawn(message)
+            return address if await self.answering.change(address[1:], _unflagged(payloads[0])) else await self.post(message)
+        if message.live:
+            self._streams[message.key] = message
+            self._addresses.setdefault(message.key, address)
+            self.newest.put(message.key)
+            return self._addresses[message.key]
+        address = await self._settled(message, address)
+        try:
+            return await self._changed(address, message)
+        except NoDirect:
+            return await self._aside(message)
+        except Refused as error:
+            return await self._denied(message, error)
+
+    async def _settled(self, message: Message, address: str) -> str:
+        """Wait until no edit of the message as it was being written is under way. Returns its address by then."""
+        await self.newest.settle(message.key)
+        self._streams.pop(message.key, None)
+        return self._addresses.pop(message.key, address)
+
+    async def _turn(self, key: str) -> None:
+        await self.budget.turn(self._addresses[key].partition("/")[0], edit=True)
+
+    async def _stream(self, key: str) -> None:
+        """Show the newest of a message that is being written; what does not come through is shown with the next."""
+        message, address = self._streams.get(key), self._addresses[key]
+        if message is None:
+            return
+        try:
+            self._addresses[key] = await self._patched(address, message, await self._drawn(message), turn=False)
+            if self._addresses[key] != address:
+                await self.store.sent(message, self._addresses[key])
+        except (Refused, Temporary) as error:
+            log.info("discord: an edit of %s was not shown: %s", key, error)
+
+    async def _changed(self, address: str, message: Message) -> str:
+        """Show the newest of a message that stands there: by the interaction whose button it has, else by an edit."""
+        payloads, ids = await self._drawn(message), address.partition("/")[2].split(",")
+        if message.slot.startswith("draft."):
+            await self.threads.focus(message.place)
+            await self.threads.title(message.place)
+        if (wait_s := self._wait_s(ids[0])) > 0:
+            await self._later(address, message, wait_s)
+            return address
+        one = await self.answering.of(message.event)
+        pressed = one is not None and one.ack.message == ids[0] and len(ids) == len(payloads) == 1
+        if one and pressed and await self.answering.edit(one, message.key, _unflagged(payloads[0])):
+            self._old(ids[0])
+            return address
+        return await self._patched(address, message, payloads)
+
+    async def _patched(self, address: str, message: Message, payloads: list[Payload], *, turn: bool = True) -> str:
+        """Bring the messages of an address to these payloads: edit, add, take away. Returns the address that there is then."""
+        room, ids = address.partition("/")[0], address.partition("/")[2].split(",")
+        for at, payload in enumerate(payloads):
+            if at >= len(ids):
+                ids.append(await self._put(room, payload, part_key(message.key, at)))
+            elif self._shown.get(ids[at]) != payload:
+                try:
+                    await self._patch(room, ids[at], _unflagged(payload), turn=turn)
+                except Refused as error:
+                    return await self._unpatched(error, address, message, payloads)
+                self._old(ids[at])
+                if message.live:
+                    self._shown[ids[at]] = payload
+        for gone in ids[len(payloads) :]:
+            await self._delete(room, gone)
+        if not message.live:
+            for one in ids:
+                self._shown.pop(one, None)
+        return f"{room}/{','.join(ids[: len(payloads)])}"
+
+    async def _patch(self, room: str, message: str, payload: Payload, *, turn: bool) -> None:
+        for again in (True, False):
+            try:
+                await self.wire.ask(
+                    "PATCH", MESSAGE, room=room, json=payload.json, files=payload.files, turn=turn, message_id=message
+                )
+                self.counts.sent["edit"] += 1
+                return
+            except Refused as error:
+                if error.code != Refused.ARCHIVED or not again:
+                    raise
+                await self.threads.wake(room)
+
+    async def _unpatched(self, error: Refused, address: str, message: Message, payloads: list[Payload]) -> str:
+        """What is to be done about an edit that Discord refuses."""
+        match error.code:
+            case Refused.UNKNOWN_MESSAGE | Refused.UNKNOWN_CHANNEL:  # somebody took it away
+                if error.code == Refused.UNKNOWN_CHANNEL and not await self.threads.lost(message.place):
+                    raise error
+                again = replace(message, key=short(f"again:{address}:{message.key}", 24))
+                return await (self._whisper(again, payloads) if message.to else self._send(again, payloads))
+            case Refused.OLD:
+                self.edited[address.partition("/")[2].split(",")[0]] = monotonic()
+                await self._later(address, message, limits.OLD_EDIT_S)
+                return address
+            case _:
+                raise error
+
+    async def _delete(self, room: str, message: str) -> None:
+        try:
+            await self.wire.ask("DELETE", MESSAGE, channel_id=room, message_id=message)
+        except Refused as error:
+            if error.code != Refused.UNKNOWN_MESSAGE:
+                raise
+
+    # --- messages older than an hour
+
+    def _wait_s(self, message: str) -> float:
+        """How long an edit of a message has to wait: an old one is edited once a minute at most."""
+        if self.clock() - made_at(message) < limits.OLD_S or message not in self.edited:
+            return 0.0
+        return max(0.0, self.edited[message] + limits.OLD_EDIT_S - monotonic())
+
+    def _old(self, message: str) -> None:
+        if self.clock() - made_at(message) >= limits.OLD_S:
+            self.edited = {one: at for one, at in self.edited.items() if monotonic() - at < limits.OLD_EDIT_S}
+            self.edited[message] = monotonic()
+
+    async def _later(self, address: str, message: Message, wait_s: float) -> None:
+        """Show a message when its minute has passed, as it stands then; a crash before that does not lose it."""
+        await self.acks.wait(message)
+        if message.key not in self._late:
+            self._late[message.key] = asyncio.create_task(self._when_due(address, message, wait_s))
+
+    async def _when_due(self, address: str, message: Message, wait_s: float) -> None:
+        try:
+            await asyncio.sleep(wait_s)
+            await self._catch_up(address, message)
+        except (Refused, Temporary, NoDirect) as error:
+            log.warning("discord: an old message was not brought up to date: %s", error)
+        finally:
+            del self._late[message.key]
+
+    async def _catch_up(self, address: str, message: Message) -> None:
+        newest = await self.store.message(message.place, message.key) or message
+        await self._patched(address, newest, await self._drawn(newest))
+        await self.acks.came(message)
+
+    async def tidy(self) -> None:
+        """Finish what an earlier process left: edits that waited, notes that say to wait."""
+        for place, key in await self.acks.late():
+            message = await self.store.message(place, key)
+            address = (await self.store.address(message))[0] if message else ""
+            if message and address:
+                await self._later(address, message, 0.0)
+        await self.answering.tidy()
+
+    # --- messages that an earlier process may have posted
+
+    async def find(self, message: Message) -> str:
+        """Look for a message in its room, where Discord has forgotten its nonce by now."""
+        if self.clock() - message.at < NONCE_S or message.to:
+            return ""  # posting it again gives the one that is there
+        try:
+            room = await self.threads.room(message.place)
+            found = await self.wire.ask("GET", MESSAGES, channel_id=room, query={"limit": str(LOOKED)})
+        except (Refused, NoDirect):
+            return ""
+        drawn = await self._drawn(message)
+        mine = [one for one in found if one["author"]["id"] == self.guilds.me() and made_at(one["id"]) >= message.at - NONCE_S]
+        return next((f"{room}/{one['id']}" for one in mine if _is(one, drawn[0])), "")
+
+    # --- dialogs
+
+    async def ask(self, message: Message) -> None:
+        assert isinstance(message.body, Dialog)
+        words, one = pick(self.tables, message.locale), await self.answering.of(message.event)
+        if one and not message.errors and await self.answering.dialog(one, message.key, render.dialog(message.body)):
+            return
+        payload = self._offer(message, message.body, words)
+        try:
+            if one and await self.answering.reply(one, message.key, payload, private=True):
+                return
+            await self._whisper(message, [payload])
+        except NoDirect:
+            await self._aside(message)
+        except Refused as error:
+            await self._denied(message, error)
+
+    def _offer(self, message: Message, dialog: Dialog, words: Words) -> Payload:
+        """A dialog that cannot be opened by itself: what is wrong with it, if anything, and the button that opens it."""
+        name = "discord.fix" if message.errors else "discord.open"
+        token = f"{FORM}|{message.key}|{message.place}"
+        return render.refused(dialog, message.errors, fix=Button(words(name), token, "good"))
+
+    async def own(self, one: Open, action: str, value: str) -> None:
+        """A button of this platform's own: a dialog to open, or a message for one person."""
+        key, _, place = value.partition("|")
+        message = await self.store.message(place, key)
+        words = pick(self.tables, one.ack.locale)
+        gone = render.answer(Answer(words("press.stale")))[0]
+        person = await self.store.person("discord", "discord", one.ack.user, one.ack.user)
+        try:
+            if message is None or message.to not in ("", person):
+                await self.answering.reply(one, key, gone, private=True)
+            elif action == FORM and isinstance(message.body, Dialog):
+                await self.answering.dialog(one, key, render.dialog(message.body, message.errors))
+            elif isinstance(message.body, Dialog):
+                await self.answering.reply(one, key, self._offer(message, message.body, words), private=True)
+            else:
+                await self.answering.reply(one, key, (await self._drawn(message))[0], private=True)
+        except (Refused, Temporary) as error:
+            log.warning("discord: a button did nothing: %s", error)
+
+    # --- the rest
+
+    async def over(self, event: Event) -> None:
+        words = pick(self.tables, event.locale)
+        await self.answering.over(event.id, lambda: render.answer(Answer(words("discord.done")))[0])
+
+    async def pause(self, message: Message) -> None:
+        address = await self._settled(message, (await self.store.address(message))[0])
+        if "/" in address:
+            await self._changed(address, message)
+
+    async def forget(self, person: str) -> None:
+        self.threads.forget()
+
+    async def fetch(self, file: File) -> bytes:
+        if not file.token.startswith(self.cdn()):
+            raise Invalid(Problem("file.unreadable", "it is not a file of Discord's", file.name, facts={"why": "", "path": ""}))
+        try:
+            content = await self.wire.read(file.token, SIZE_BYTES, FETCH_S) if file.size_bytes <= SIZE_BYTES else None
+        except Refused as error:
+            facts = {"path": file.name, "why": str(error)}
+            raise Invalid(Problem("file.unreadable", str(error), file.name, facts=facts)) from error
+        if content is None:
+            facts = {"size": str(file.size_bytes), "limit": str(SIZE_BYTES)}
+            raise Invalid(Problem("file.large", f"{file.size_bytes} bytes", file.name, facts=facts))
+        return content
+
+
+def part_key(key: str, at: int) -> str:
+    """The nonce of a message's further parts: a key has 24 letters, a nonce may have 25."""
+    return f"{key[:24]}{at}"
+
+
+def made_at(snowflake: str) -> float:
+    """When something was made, in seconds since 1970, by its id."""
+    return ((int(snowflake) >> 22) + EPOCH_MS) / 1000
+
+
+def _unflagged(payload: Payload) -> Payload:
+    """The same as an edit: that only one person sees it was settled when it was posted."""
+    return replace(payload, json={**payload.json, "flags": payload.json.get("flags", 0) & ~limits.EPHEMERAL})
+
+
+def _alone(answer: Answer) -> Payload:
+    """A long answer as one message: its beginning, and the whole as a file."""
+    first = render.answer(replace(answer, buttons=()))[0].json["content"]
+    short_one = render.answer(replace(answer, text=first[: limits.CONTENT // 2] + "…"))[0]
+    file = (render.ANSWER_FILE, answer.text.encode("utf-8", "replace"))
+    return Payload({**short_one.json, "attachments": [{"id": "0", "filename": file[0]}]}, (file,))
+
+
+def _is(found: dict[str, object], payload: Payload) -> bool:
+    """Whether a message of a channel says what that one does."""
+    if payload.json.get("content"):
+        return bool(found.get("content") == payload.json["content"])
+    return _texts(found.get("components")) == _texts(payload.json.get("components"))
+
+
+def _texts(components: object) -> list[str]:
+    """The texts of components, nested ones too, in order."""
+    if isinstance(components, dict):
+        return [str(components["content"])] if "content" in components else _texts(components.get("components"))
+    return [text for one in components for text in _texts(one)] if isinstance(components, list) else []
