@@ -4,11 +4,9 @@ An address is "ROOM/ID,ID": the messages that a text takes. "@EVENT" is one that
 their interaction; it lives as long as its token, and everything else goes by the bot's own.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from time import monotonic
 
 from bot.acks import Acks
 from bot.core.talk import Answer, Button, Card, Dialog, Event, File, direct, short
@@ -16,7 +14,9 @@ from bot.core.words import Table, Words, pick
 from bot.counts import Counts
 from bot.platforms.discord import limits, render
 from bot.platforms.discord.answering import PRIVATE, Answering, Open
-from bot.platforms.discord.budget import Budget, Newest
+from bot.platforms.discord.budget import Budget
+from bot.platforms.discord.edits import Edits
+from bot.platforms.discord.posts import Posts, unflagged
 from bot.platforms.discord.render import Payload
 from bot.platforms.discord.threads import Guilds, NoDirect, Threads
 from bot.platforms.discord.wire import Refused, Wire
@@ -29,11 +29,7 @@ from pipeline.errors import Invalid, Problem, Temporary
 log = logging.getLogger("labbot.discord")
 
 NONCE_S = 120.0  # Discord remembers a nonce for "the past few minutes"; older messages are looked for in the channel
-LOOKED = 50  # messages of a channel among which one of ours is looked for
 FETCH_S = 20.0  # for a file that somebody sent
-EPOCH_MS = 1_420_070_400_000  # of ids: reference, snowflakes
-MESSAGES = "/channels/{channel_id}/messages"
-MESSAGE = f"{MESSAGES}/{{message_id}}"
 FORM, SHOW = "form", "show"  # buttons of this platform's own: open a dialog, show what is for one person
 
 
@@ -57,18 +53,8 @@ class Speaker:
         self.rooms: Rooms = threads.rooms
         self.acks: Acks = answering.acks
         self.counts: Counts = wire.counts
-        self.newest = Newest(self._turn, self._stream)
-        self.edited: dict[str, float] = {}  # when old messages were edited last, by id
-        self._streams: dict[str, Message] = {}  # what is being written, by key
-        self._addresses: dict[str, str] = {}  # where
-        self._shown: dict[str, Payload] = {}  # what a streamed message shows, by id
-        self._late: dict[str, asyncio.Task[None]] = {}
-
-    async def close(self) -> None:
-        await self.newest.close()
-        for task in self._late.values():
-            task.cancel()
-        await asyncio.gather(*self._late.values(), return_exceptions=True)
+        self.posts = Posts(wire, threads)
+        self.edits = Edits(store, self.posts, budget, answering.acks, self._drawn, self._again, clock)
 
     # --- new messages
 
@@ -78,7 +64,7 @@ class Speaker:
             if isinstance(message.body, Answer) and message.body.leads and await self._is_here(message):
                 return ""
             if address := await self._replied(message, payloads[0]):
-                return await self._further(message, address, payloads)
+                return await self.posts.further(message.key, address, payloads)
             return await (self._whisper(message, payloads) if message.to else self._send(message, payloads))
         except NoDirect:
             return await self._aside(message)
@@ -113,23 +99,15 @@ class Speaker:
         for again in (True, False):
             room = await self.threads.room(message.place)
             try:
-                sent = await self._put(room, payloads[0], message.key)
+                sent = await self.posts.put(room, payloads[0], message.key)
                 await self._bring(message, room)
                 if message.slot.startswith("draft."):
                     await self.threads.focus(message.place)
-                return await self._further(message, f"{room}/{sent}", payloads)
+                return await self.posts.further(message.key, f"{room}/{sent}", payloads)
             except Refused as error:
                 if error.code != Refused.UNKNOWN_CHANNEL or not again or not await self.threads.lost(message.place):
                     raise
         raise AssertionError("the second attempt returns or raises")
-
-    async def _put(self, room: str, payload: Payload, nonce: str) -> str:
-        """One message; the same nonce within minutes is the same message."""
-        body = {**payload.json, "nonce": nonce, "enforce_nonce": True}
-        body["flags"] = body.get("flags", 0) & ~limits.EPHEMERAL
-        made = await self.wire.ask("POST", MESSAGES, room=room, json=body, files=payload.files)
-        self.counts.sent["post"] += 1
-        return str(made["id"])
 
     async def _bring(self, message: Message, room: str) -> None:
         """Whoever acts in a draft's thread belongs to it: an invited author finds it among theirs."""
@@ -139,19 +117,11 @@ class Speaker:
             for person in draft.authors if draft else ():
                 await self.threads.bring(room, person)
 
-    async def _further(self, message: Message, address: str, payloads: list[Payload]) -> str:
-        """Post what the first message has no room for."""
-        if len(payloads) < 2 or address.startswith(PRIVATE):
-            return address
-        room, first = address.split("/")
-        rest = [await self._put(room, one, part_key(message.key, at)) for at, one in enumerate(payloads[1:], 1)]
-        return f"{room}/{','.join([first, *rest])}"
-
     async def _whisper(self, message: Message, payloads: list[Payload]) -> str:
         """Tell one person, where their interaction can no longer be answered or there was none: in their direct messages."""
         room = await self._direct(message)
         try:
-            return f"{room}/{await self._put(room, payloads[0], message.key)}"
+            return f"{room}/{await self.posts.put(room, payloads[0], message.key)}"
         except Refused as error:
             if error.code != Refused.NO_DIRECT:
                 raise
@@ -178,7 +148,7 @@ class Speaker:
         user = await self.rooms.user(message.to)
         payload = render.answer(Answer(words("discord.for_you"), buttons=(show,)), ping=user.id)[0]
         room = await self.threads.room(message.place)
-        return f"{room}/{await self._put(room, payload, message.key)}"
+        return f"{room}/{await self.posts.put(room, payload, message.key)}"
 
     async def _denied(self, message: Message, error: Refused) -> str:
         """Discord does not let the bot: who asked is told what is missing, where that is known, and nothing is held up."""
@@ -195,7 +165,7 @@ class Speaker:
         elif user := self.guilds.author(message.event):
             found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
             try:
-                await self._put(str(found["id"]), render.answer(Answer(told))[0], f"{message.key[:20]}-no")
+                await self.posts.put(str(found["id"]), render.answer(Answer(told))[0], f"{message.key[:20]}-no")
             except Refused as closed:
                 log.warning("discord: in %s: %s; nobody could be told: %s", channel, told, closed)
         return ""
@@ -207,13 +177,10 @@ class Speaker:
             return await self.post(message)
         if address.startswith(PRIVATE):
             payloads = await self._drawn(message)
-            return address if await self.answering.change(address[1:], _unflagged(payloads[0])) else await self.post(message)
+            return address if await self.answering.change(address[1:], unflagged(payloads[0])) else await self.post(message)
         if message.live:
-            self._streams[message.key] = message
-            self._addresses.setdefault(message.key, address)
-            self.newest.put(message.key)
-            return self._addresses[message.key]
-        address = await self._settled(message, address)
+            return self.edits.stream(address, message)
+        address = await self.edits.settled(message, address)
         try:
             return await self._changed(address, message)
         except NoDirect:
@@ -221,139 +188,34 @@ class Speaker:
         except Refused as error:
             return await self._denied(message, error)
 
-    async def _settled(self, message: Message, address: str) -> str:
-        """Wait until no edit of the message as it was being written is under way. Returns its address by then."""
-        await self.newest.settle(message.key)
-        self._streams.pop(message.key, None)
-        return self._addresses.pop(message.key, address)
-
-    async def _turn(self, key: str) -> None:
-        await self.budget.turn(self._addresses[key].partition("/")[0], edit=True)
-
-    async def _stream(self, key: str) -> None:
-        """Show the newest of a message that is being written; what does not come through is shown with the next."""
-        message, address = self._streams.get(key), self._addresses[key]
-        if message is None:
-            return
-        try:
-            self._addresses[key] = await self._patched(address, message, await self._drawn(message), turn=False)
-            if self._addresses[key] != address:
-                await self.store.sent(message, self._addresses[key])
-        except (Refused, Temporary) as error:
-            log.info("discord: an edit of %s was not shown: %s", key, error)
-
     async def _changed(self, address: str, message: Message) -> str:
         """Show the newest of a message that stands there: by the interaction whose button it has, else by an edit."""
         payloads, ids = await self._drawn(message), address.partition("/")[2].split(",")
         if message.slot.startswith("draft."):
             await self.threads.focus(message.place)
             await self.threads.title(message.place)
-        if (wait_s := self._wait_s(ids[0])) > 0:
-            await self._later(address, message, wait_s)
+        if (wait_s := self.edits.wait_s(ids[0])) > 0:
+            await self.edits.later(address, message, wait_s)
             return address
         one = await self.answering.of(message.event)
         pressed = one is not None and one.ack.message == ids[0] and len(ids) == len(payloads) == 1
-        if one and pressed and await self.answering.edit(one, message.key, _unflagged(payloads[0])):
-            self._old(ids[0])
+        if one and pressed and await self.answering.edit(one, message.key, unflagged(payloads[0])):
+            self.edits.note(ids[0])
             return address
-        return await self._patched(address, message, payloads)
+        return await self.edits.bring(address, message, payloads)
 
-    async def _patched(self, address: str, message: Message, payloads: list[Payload], *, turn: bool = True) -> str:
-        """Bring the messages of an address to these payloads: edit, add, take away. Returns the address that there is then."""
-        room, ids = address.partition("/")[0], address.partition("/")[2].split(",")
-        for at, payload in enumerate(payloads):
-            if at >= len(ids):
-                ids.append(await self._put(room, payload, part_key(message.key, at)))
-            elif self._shown.get(ids[at]) != payload:
-                try:
-                    await self._patch(room, ids[at], _unflagged(payload), turn=turn)
-                except Refused as error:
-                    return await self._unpatched(error, address, message, payloads)
-                self._old(ids[at])
-                if message.live:
-                    self._shown[ids[at]] = payload
-        for gone in ids[len(payloads) :]:
-            await self._delete(room, gone)
-        if not message.live:
-            for one in ids:
-                self._shown.pop(one, None)
-        return f"{room}/{','.join(ids[: len(payloads)])}"
-
-    async def _patch(self, room: str, message: str, payload: Payload, *, turn: bool) -> None:
-        for again in (True, False):
-            try:
-                await self.wire.ask(
-                    "PATCH", MESSAGE, room=room, json=payload.json, files=payload.files, turn=turn, message_id=message
-                )
-                self.counts.sent["edit"] += 1
-                return
-            except Refused as error:
-                if error.code != Refused.ARCHIVED or not again:
-                    raise
-                await self.threads.wake(room)
-
-    async def _unpatched(self, error: Refused, address: str, message: Message, payloads: list[Payload]) -> str:
-        """What is to be done about an edit that Discord refuses."""
-        match error.code:
-            case Refused.UNKNOWN_MESSAGE | Refused.UNKNOWN_CHANNEL:  # somebody took it away
-                if error.code == Refused.UNKNOWN_CHANNEL and not await self.threads.lost(message.place):
-                    raise error
-                again = replace(message, key=short(f"again:{address}:{message.key}", 24))
-                return await (self._whisper(again, payloads) if message.to else self._send(again, payloads))
-            case Refused.OLD:
-                self.edited[address.partition("/")[2].split(",")[0]] = monotonic()
-                await self._later(address, message, limits.OLD_EDIT_S)
-                return address
-            case _:
-                raise error
-
-    async def _delete(self, room: str, message: str) -> None:
-        try:
-            await self.wire.ask("DELETE", MESSAGE, channel_id=room, message_id=message)
-        except Refused as error:
-            if error.code != Refused.UNKNOWN_MESSAGE:
-                raise
-
-    # --- messages older than an hour
-
-    def _wait_s(self, message: str) -> float:
-        """How long an edit of a message has to wait: an old one is edited once a minute at most."""
-        if self.clock() - made_at(message) < limits.OLD_S or message not in self.edited:
-            return 0.0
-        return max(0.0, self.edited[message] + limits.OLD_EDIT_S - monotonic())
-
-    def _old(self, message: str) -> None:
-        if self.clock() - made_at(message) >= limits.OLD_S:
-            self.edited = {one: at for one, at in self.edited.items() if monotonic() - at < limits.OLD_EDIT_S}
-            self.edited[message] = monotonic()
-
-    async def _later(self, address: str, message: Message, wait_s: float) -> None:
-        """Show a message when its minute has passed, as it stands then; a crash before that does not lose it."""
-        await self.acks.wait(message)
-        if message.key not in self._late:
-            self._late[message.key] = asyncio.create_task(self._when_due(address, message, wait_s))
-
-    async def _when_due(self, address: str, message: Message, wait_s: float) -> None:
-        try:
-            await asyncio.sleep(wait_s)
-            await self._catch_up(address, message)
-        except (Refused, Temporary, NoDirect) as error:
-            log.warning("discord: an old message was not brought up to date: %s", error)
-        finally:
-            del self._late[message.key]
-
-    async def _catch_up(self, address: str, message: Message) -> None:
-        newest = await self.store.message(message.place, message.key) or message
-        await self._patched(address, newest, await self._drawn(newest))
-        await self.acks.came(message)
+    async def _again(self, address: str, message: Message, payloads: list[Payload], error: Refused) -> str:
+        """Post a message anew that somebody took away. Raises `error` where that is not what Discord said."""
+        if error.code not in (Refused.UNKNOWN_MESSAGE, Refused.UNKNOWN_CHANNEL):
+            raise error
+        if error.code == Refused.UNKNOWN_CHANNEL and not await self.threads.lost(message.place):
+            raise error
+        again = replace(message, key=short(f"again:{address}:{message.key}", 24))
+        return await (self._whisper(again, payloads) if message.to else self._send(again, payloads))
 
     async def tidy(self) -> None:
         """Finish what an earlier process left: edits that waited, notes that say to wait."""
-        for place, key in await self.acks.late():
-            message = await self.store.message(place, key)
-            address = (await self.store.address(message))[0] if message else ""
-            if message and address:
-                await self._later(address, message, 0.0)
+        await self.edits.tidy()
         await self.answering.tidy()
 
     # --- messages that an earlier process may have posted
@@ -364,11 +226,10 @@ class Speaker:
             return ""  # posting it again gives the one that is there
         try:
             room = await self.threads.room(message.place)
-            found = await self.wire.ask("GET", MESSAGES, channel_id=room, query={"limit": str(LOOKED)})
+            mine = await self.posts.newest(room, message.at - NONCE_S, self.guilds.me())
         except (Refused, NoDirect):
             return ""
         drawn = await self._drawn(message)
-        mine = [one for one in found if one["author"]["id"] == self.guilds.me() and made_at(one["id"]) >= message.at - NONCE_S]
         return next((f"{room}/{one['id']}" for one in mine if _is(one, drawn[0])), "")
 
     # --- dialogs
@@ -420,7 +281,7 @@ class Speaker:
         await self.answering.over(event.id, lambda: render.answer(Answer(words("discord.done")))[0])
 
     async def pause(self, message: Message) -> None:
-        address = await self._settled(message, (await self.store.address(message))[0])
+        address = await self.edits.settled(message, (await self.store.address(message))[0])
         if "/" in address:
             await self._changed(address, message)
 
@@ -439,21 +300,6 @@ class Speaker:
             facts = {"size": str(file.size_bytes), "limit": str(SIZE_BYTES)}
             raise Invalid(Problem("file.large", f"{file.size_bytes} bytes", file.name, facts=facts))
         return content
-
-
-def part_key(key: str, at: int) -> str:
-    """The nonce of a message's further parts: a key has 24 letters, a nonce may have 25."""
-    return f"{key[:24]}{at}"
-
-
-def made_at(snowflake: str) -> float:
-    """When something was made, in seconds since 1970, by its id."""
-    return ((int(snowflake) >> 22) + EPOCH_MS) / 1000
-
-
-def _unflagged(payload: Payload) -> Payload:
-    """The same as an edit: that only one person sees it was settled when it was posted."""
-    return replace(payload, json={**payload.json, "flags": payload.json.get("flags", 0) & ~limits.EPHEMERAL})
 
 
 def _alone(answer: Answer) -> Payload:

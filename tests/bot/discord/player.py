@@ -15,7 +15,7 @@ from bot.core.talk import Command
 from bot.core.words import pick
 from bot.pack import enclosed
 from bot.platforms.discord.budget import Budget
-from bot.platforms.discord.run import Front, maintainers
+from bot.platforms.discord.front import Front, maintainers
 from bot.platforms.terminal.hear import Filled, Pressed, Reworded, Uploaded, read, upload
 from bot.play import BEGIN, Player
 from bot.transcript import Expects

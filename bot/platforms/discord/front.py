@@ -1,0 +1,393 @@
+"""One Discord application, put together: what the gateway tells is heard, and said what comes of it; health and figures."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import discord
+
+from bot.acks import Ack, Acks
+from bot.core.commands import COMMANDS, complete
+from bot.core.talk import Answer, Press, direct
+from bot.core.words import pick
+from bot.counts import Counts
+from bot.house import House
+from bot.platforms.discord import hear, limits, menu, render
+from bot.platforms.discord.answering import Answering
+from bot.platforms.discord.budget import Budget
+from bot.platforms.discord.ear import Ear
+from bot.platforms.discord.gateway import NEEDED, client
+from bot.platforms.discord.hear import Heard
+from bot.platforms.discord.posts import MESSAGES
+from bot.platforms.discord.say import FORM, SHOW, Speaker
+from bot.platforms.discord.threads import PLATFORM, Threads
+from bot.platforms.discord.wire import Refused, Wire
+from bot.rooms import Rooms, User
+from bot.unheard import Journal
+from bot.voice import Maintainers
+from pipeline.errors import Failed, Invalid, Problem, Temporary
+from pipeline.http import Health
+
+log = logging.getLogger("labbot.discord")
+
+PACE_S = 2.0  # between two edits of a run's card
+LEAVE_S = 20.0  # for answers that are being written when the process is told to end
+CLOSE_S = 5.0
+TOKEN = "LABBOT_DISCORD_TOKEN"
+
+
+class Front:
+    """One Discord application, served by this process until `serve` is cancelled."""
+
+    def __init__(
+        self,
+        house: House,
+        token: str,
+        clock: Callable[[], float] = time.time,
+        pace_s: float = PACE_S,
+        budget: Budget | None = None,
+    ) -> None:
+        self.house, self.token, self.clock, self.pace_s = house, token, clock, pace_s
+        settings = house.settings
+        self.counts, self.budget = Counts(PLATFORM), budget or Budget()
+        self.client = client(settings.bot, self._limited)
+        self.wire = Wire(self.client.http, self.budget, self.counts)
+        self.threads = Threads(self.wire, Rooms(house.memory, PLATFORM), house.store.conversation, self)
+        acks = Acks(house.memory, PLATFORM)
+        self.answering = Answering(self.wire, acks, self.counts, lambda: str(self.client.application_id), clock)
+        self.speaker = Speaker(
+            house.store, self.wire, self.budget, self.threads, self.answering, self, settings.words, clock, _cdn
+        )
+        self.of_message = menu.of_message(settings.words)
+        self.ready = asyncio.Event()
+        self._warned: set[str] = set()
+
+    async def serve(self) -> None:
+        """Log in, and serve. Raises Invalid where Discord does not take the token, or an intent."""
+        self.client.begin(self)
+        async with self.client:
+            try:
+                await self._logged_in()
+                await self._live()
+            finally:
+                await self.speaker.edits.close()
+                await self.answering.close()
+                await self.wire.close()
+
+    async def _logged_in(self) -> None:
+        waits = iter((0.5, 1.0, 2.0, 5.0, 10.0))
+        while True:
+            try:
+                return await self.client.login(self.token)
+            except discord.LoginFailure as error:
+                raise refused_token() from error
+            except (discord.HTTPException, OSError) as error:
+                log.warning("discord: no log-in yet: %s", type(error).__name__)
+                await asyncio.sleep(next(waits, 30.0))
+
+    async def _live(self) -> None:
+        house, settings = self.house, self.house.settings
+        self.app = house.app(
+            PLATFORM, self.speaker, maintainers=await maintainers(house), pace_s=self.pace_s, counts=self.counts
+        )
+        journal = Journal(settings.data / PLATFORM, Heard)
+        self.ear = Ear(self.app, journal, self.threads, settings.roles_of, self._away, settings.bot.words.locale)
+        done = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.app.run(done))
+                await done.wait()
+                tasks.create_task(self.ear.run())
+                tasks.create_task(self._begin())
+                tasks.create_task(self._connected())
+        except* discord.PrivilegedIntentsRequired as group:
+            raise refused_intent() from group
+        except* discord.LoginFailure as group:
+            raise refused_token() from group
+
+    async def _connected(self) -> None:
+        try:
+            await self.client.connect()
+        except discord.ConnectionClosed as error:
+            if error.code == 4004:
+                raise refused_token() from error
+            raise Failed(f"Discord closed the connection for good ({error.code}).") from error
+
+    async def _begin(self) -> None:
+        """What is to be done once: menus that have changed, and what an earlier process left."""
+        await self._insist(self._sync)
+        await self._insist(self.speaker.tidy)
+        await self.client.wait_until_ready()
+        self.ready.set()
+        log.info("discord: ready as %s", self.client.user)
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await work()
+            except Temporary as error:
+                log.warning("waiting: %s", error)
+                await asyncio.sleep(1.0)
+
+    async def _sync(self) -> None:
+        """Send the commands if they are others than those that were sent last: Discord takes few changes a day."""
+        commands = menu.menu(self.house.settings.words)
+        digest = f"{self.client.application_id} {menu.digest(commands)}"
+        if await self.house.memory.do("GET", f"bot:menu:{PLATFORM}") == digest.encode():
+            return
+        path = "/applications/{application_id}/commands"
+        try:
+            await self.wire.ask("PUT", path, json=commands, application_id=str(self.client.application_id))
+        except Refused as error:
+            raise Failed(f"Discord refuses the commands: {error}") from error
+        await self.house.memory.do("SET", f"bot:menu:{PLATFORM}", digest)
+        log.info("discord: %d commands were sent", len(commands))
+
+    async def leave(self) -> None:
+        """Get ready to end: nothing new is begun, answers may finish, the rest says that it carries on."""
+        await self.app.leave(LEAVE_S)
+
+    # --- what is heard
+
+    async def interaction(self, interaction: discord.Interaction[Any]) -> None:
+        kind: int = interaction.type.value
+        data: dict[str, Any] = dict(interaction.data or {})
+        message = str(interaction.message.id) if interaction.message else ""
+        name, user = f"i{interaction.id}", interaction.user
+        ack = Ack(
+            name,
+            str(interaction.id),
+            interaction.token,
+            str(user.id),
+            str(interaction.channel_id),
+            hear.kind_of(kind),
+            self.clock(),
+            message,
+            str(interaction.locale),
+        )
+        if kind == hear.AUTOCOMPLETE:
+            return await self._complete(interaction, ack)
+        act = hear.interaction_act(data, kind, self.of_message)
+        one = self.answering.begin(ack)
+        if isinstance(act, Press) and act.token.partition("|")[0] in (FORM, SHOW):
+            return await self.speaker.own(one, *act.token.split("|", 1))
+        if act is None:
+            return
+        with suppress(Temporary):
+            await self.answering.acks.keep(ack)
+        guild = interaction.guild_id
+        channel: Any = interaction.channel
+        await self.ear.take(
+            Heard(
+                name,
+                self.clock(),
+                str(user.id),
+                user.display_name,
+                str(interaction.channel_id),
+                act,
+                parent=str(getattr(channel, "parent_id", None) or ""),
+                guild=str(guild or ""),
+                direct=guild is None,
+                locale=str(interaction.locale),
+                roles=_roles(user),
+                names=hear.mentioned(data),
+            )
+        )
+
+    async def message(self, message: discord.Message, *, edited: bool) -> None:
+        me = self.client.user
+        if me is None or message.author.bot or (edited and message.edited_at is None):
+            return
+        parent = await self._parent(message)
+        ours = bool(parent) and await self._is_ours(message, parent)
+        if not hear.is_for_us(message, me, ours):
+            return
+        if not (message.content or message.attachments):
+            return await self._unread(message, parent)
+        act = hear.said(message, me.id, edited=edited)
+        channel = not parent and message.guild is not None
+        begins = channel and not edited and not hear.answers(message, me)
+        title = hear.title_of(getattr(act, "text", "")) or PLATFORM
+        stamp = f"e{message.id}.{message.edited_at.timestamp()}" if edited and message.edited_at else f"m{message.id}"
+        begun = channel and edited and await self._has_thread(message.id)
+        await self.ear.take(
+            Heard(
+                stamp,
+                self.clock(),
+                str(message.author.id),
+                message.author.display_name,
+                str(message.id if begun else message.channel.id),
+                act,
+                parent=str(message.channel.id) if begun else parent,
+                guild=str(message.guild.id) if message.guild else "",
+                direct=message.guild is None,
+                locale=str(message.guild.preferred_locale) if message.guild else "",
+                roles=_roles(message.author),
+                title=title if begins else "",
+                names={str(one.id): one.display_name for one in message.mentions},
+            )
+        )
+
+    async def deleted(self, message: int, room: int, guild: int | None) -> None:
+        channel: Any = self.client.get_channel(room)
+        parent = str(getattr(channel, "parent_id", None) or "") if isinstance(channel, discord.Thread) else ""
+        if not parent and await self._has_thread(message):
+            room, parent = message, str(room)
+        heard = Heard(
+            f"d{message}", self.clock(), "", "", str(room), hear.unsaid(message), parent=parent, guild=str(guild or "")
+        )
+        await self.ear.take(heard)
+
+    async def _has_thread(self, message: int) -> bool:
+        """Whether a thread of ours has begun at a message: what it led to lies there."""
+        with suppress(Temporary):
+            return bool(await self.threads.rooms.place(str(message)))
+        return False
+
+    async def _parent(self, message: discord.Message) -> str:
+        """The channel of the thread that a message stands in; "" where it stands in none."""
+        channel: Any = message.channel
+        if message.guild is None or not isinstance(channel, discord.Thread | discord.PartialMessageable):
+            return ""
+        if isinstance(channel, discord.Thread):
+            return str(channel.parent_id)
+        try:
+            found = await self.wire.ask("GET", "/channels/{channel_id}", channel_id=str(channel.id))
+        except (Refused, Temporary):
+            return ""
+        return str(found.get("parent_id") or "") if found["type"] in (10, 11, 12) else ""
+
+    async def _is_ours(self, message: discord.Message, parent: str) -> bool:
+        """Whether labbot has begun a thread, or talks in it already."""
+        channel: Any = message.channel
+        if getattr(channel, "owner_id", None) == (self.client.user and self.client.user.id):
+            return True
+        with suppress(Temporary):
+            return bool(await self.threads.rooms.place(str(channel.id)))
+        return False
+
+    async def _unread(self, message: discord.Message, parent: str) -> None:
+        """A message whose words Discord keeps from us: say once in a draft's thread how one is heard."""
+        room = str(message.channel.id)
+        if self.house.settings.bot.platforms.discord.message_content or room in self._warned or not parent:
+            return
+        self._warned.add(room)
+        locale = str(message.guild.preferred_locale) if message.guild else ""
+        await self._say(room, "discord.mention_me", locale)
+
+    # --- what is said beside the core
+
+    async def _complete(self, interaction: discord.Interaction[Any], ack: Ack) -> None:
+        """Answer what is typed into an option, from what is known here: nobody waits for a model."""
+        typed = hear.typing(dict(interaction.data or {}))
+        one = self.answering.begin(ack)
+        found: list[str] = []
+        try:
+            person = await self.ear.person(ack.user, interaction.user.display_name, ack.locale)
+            channel: Any = interaction.channel
+            here = str(getattr(channel, "parent_id", None) or "")
+            place = direct(PLATFORM, person) if interaction.guild_id is None else await self.threads.place(ack.room, here)
+            words = pick(self.house.settings.words, ack.locale)
+            known = await self.house.known(person, place, words)
+            if typed.command in COMMANDS:
+                found = complete(known, typed.command, typed.text)
+            before = typed.text.rpartition(" ")[0]
+            found = [text.removeprefix(before).strip() for text in found] if typed.command == "compare" else found
+            await self.answering.choices(one, found[: limits.CHOICES])
+        except (Temporary, Refused) as error:
+            log.info("discord: nothing was completed: %s", error)
+        finally:
+            self.answering.end(one)
+
+    async def _away(self, heard: Heard, what: str) -> None:
+        """Tell somebody that the memory is away, or back."""
+        name = f"away.{what or 'back'}"
+        words = pick(self.house.settings.words, heard.locale or self.house.settings.bot.words.locale)
+        with suppress(Refused, Temporary):
+            if not await self.answering.tell(heard.id, render.answer(Answer(words(name)))[0]):
+                await self._say(heard.room, name, heard.locale)
+
+    async def _say(self, room: str, name: str, locale: str) -> None:
+        words = pick(self.house.settings.words, locale or self.house.settings.bot.words.locale)
+        with suppress(Refused, Temporary):
+            await self.wire.ask("POST", MESSAGES, room=room, json=render.answer(Answer(words(name)))[0].json)
+
+    def _limited(self, channel: str) -> None:
+        self.counts.limited += 1
+        if channel:
+            self.budget.refused(channel)
+
+    # --- what is known of servers
+
+    def me(self) -> str:
+        return str(self.client.user.id) if self.client.user else ""
+
+    def name(self, room: str) -> str:
+        channel = self.client.get_channel(int(room)) if room.isdecimal() else None
+        return str(getattr(channel, "name", "") or "")
+
+    def private(self, channel: str) -> bool:
+        return self.house.settings.bot.platforms.discord.threads == "private"
+
+    def lacks(self, room: str) -> list[str]:
+        channel: Any = self.client.get_channel(int(room)) if room.isdecimal() else None
+        guild = getattr(channel, "guild", None)
+        if guild is None or guild.me is None:
+            return []
+        mine = channel.permissions_for(guild.me)
+        wanted = "create_public_threads" if self.private(room) else "create_private_threads"
+        return [name for name in NEEDED if name != wanted and not getattr(mine, name)]
+
+    def author(self, event: str) -> str:
+        return self.ear.author(event)
+
+    # --- health
+
+    async def health(self) -> Health:
+        """Whether Discord and the memory can be spoken with."""
+        facts: dict[str, str | int | float] = {"guilds": len(self.client.guilds), "busy": int(self.app.busy)}
+        if self.client.is_closed() or self.client.deaf():
+            return Health("Discord's gateway has said nothing for too long.", facts)
+        if not self.client.is_ready():
+            return Health("Discord's gateway is not connected yet.", facts)
+        await self.house.memory.do("PING")
+        return Health(facts=facts)
+
+    async def metrics(self) -> str:
+        self.counts.sent["edit_skipped"] = self.speaker.edits.newest.skipped
+        return self.counts.text()
+
+
+async def maintainers(house: House) -> Maintainers:
+    """Whom questions go to that the FAQ cannot answer: a channel, or somebody by their id."""
+    section = house.settings.bot.workspaces.get(PLATFORM)
+    whom = section.maintainers.removeprefix("#") if section else ""
+    if whom.startswith("@"):
+        person = await house.store.person(PLATFORM, PLATFORM, whom[1:], whom[1:])
+        await Rooms(house.memory, PLATFORM).know(person, User(whom[1:]))
+        return Maintainers(direct(PLATFORM, person), (person,))
+    return Maintainers(f"{PLATFORM}:{whom}") if whom else Maintainers()
+
+
+def refused_token() -> Invalid:
+    fix = "Copy it anew from the application's page Bot, at discord.com/developers."
+    return Invalid(Problem("discord.token", "Discord does not take it.", TOKEN, fix))
+
+
+def refused_intent() -> Invalid:
+    fix = "Turn Message Content Intent on at the application's page Bot, or platforms.discord.message_content off."
+    return Invalid(Problem("discord.intent", "Discord does not grant the intent.", "Message Content Intent", fix))
+
+
+def _roles(user: Any) -> tuple[str, ...]:
+    """By what a member may be named in `roles` of a workspace: roles by name and id, the user by id."""
+    roles = getattr(user, "roles", [])
+    return (*(one.name for one in roles), *(str(one.id) for one in roles), str(user.id))
+
+
+def _cdn() -> tuple[str, ...]:
+    """How the addresses of files begin that people have sent."""
+    return (f"{discord.asset.Asset.BASE}/", "https://media.discordapp.net/", "https://cdn.discordapp.com/")

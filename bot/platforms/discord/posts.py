@@ -1,0 +1,80 @@
+"""The bot's own messages in channels, threads and direct conversations: posted once, edited, taken away."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.platforms.discord import limits
+from bot.platforms.discord.render import Payload
+from bot.platforms.discord.threads import Threads
+from bot.platforms.discord.wire import Refused, Wire
+
+MESSAGES = "/channels/{channel_id}/messages"
+MESSAGE = f"{MESSAGES}/{{message_id}}"
+EPOCH_MS = 1_420_070_400_000  # of ids: reference, snowflakes
+LOOKED = 50  # messages of a channel among which one of ours is looked for
+
+
+class Posts:
+    """Every method raises Refused and Temporary."""
+
+    def __init__(self, wire: Wire, threads: Threads) -> None:
+        self.wire, self.threads = wire, threads
+
+    async def put(self, room: str, payload: Payload, nonce: str) -> str:
+        """One message; the same nonce within minutes is the same message."""
+        body = {**payload.json, "nonce": nonce, "enforce_nonce": True}
+        body["flags"] = body.get("flags", 0) & ~limits.EPHEMERAL
+        made = await self.wire.ask("POST", MESSAGES, room=room, json=body, files=payload.files)
+        self.wire.counts.sent["post"] += 1
+        return str(made["id"])
+
+    async def further(self, key: str, address: str, payloads: Sequence[Payload]) -> str:
+        """Post what the first message has no room for. Returns the address of all of them."""
+        if len(payloads) < 2:
+            return address
+        room, first = address.split("/")
+        rest = [await self.put(room, one, part_key(key, at)) for at, one in enumerate(payloads[1:], 1)]
+        return f"{room}/{','.join([first, *rest])}"
+
+    async def patch(self, room: str, message: str, payload: Payload, *, turn: bool = True) -> None:
+        """Edit a message; a thread in the archive is taken out of it. `turn`: wait for one of the room's."""
+        payload = unflagged(payload)
+        for again in (True, False):
+            try:
+                await self.wire.ask(
+                    "PATCH", MESSAGE, room=room, json=payload.json, files=payload.files, turn=turn, message_id=message
+                )
+                self.wire.counts.sent["edit"] += 1
+                return
+            except Refused as error:
+                if error.code != Refused.ARCHIVED or not again:
+                    raise
+                await self.threads.wake(room)
+
+    async def delete(self, room: str, message: str) -> None:
+        try:
+            await self.wire.ask("DELETE", MESSAGE, channel_id=room, message_id=message)
+        except Refused as error:
+            if error.code != Refused.UNKNOWN_MESSAGE:
+                raise
+
+    async def newest(self, room: str, since: float, author: str) -> list[dict[str, Any]]:
+        """The newest messages of somebody in a room that were made since then, in seconds since 1970."""
+        found = await self.wire.ask("GET", MESSAGES, channel_id=room, query={"limit": str(LOOKED)})
+        return [one for one in found if one["author"]["id"] == author and made_at(one["id"]) >= since]
+
+
+def part_key(key: str, at: int) -> str:
+    """The nonce of a message's further parts: a key has 24 letters, a nonce may have 25."""
+    return f"{key[:24]}{at}"
+
+
+def made_at(snowflake: str) -> float:
+    """When something was made, in seconds since 1970, by its id."""
+    return ((int(snowflake) >> 22) + EPOCH_MS) / 1000
+
+
+def unflagged(payload: Payload) -> Payload:
+    """The same as an edit: that only one person sees it was settled when it was posted."""
+    return replace(payload, json={**payload.json, "flags": payload.json.get("flags", 0) & ~limits.EPHEMERAL})
