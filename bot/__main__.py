@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bot import settings as settings_module
 from bot.settings import Settings
 from pipeline import logs, secret
-from pipeline.errors import Invalid, LabError
+from pipeline.errors import Invalid, LabError, Problem
 
 if TYPE_CHECKING:
     from bot.store import Store
@@ -31,6 +31,8 @@ def main(words: list[str] | None = None) -> int:
             return _report(settings, as_json=given.json)
         if given.command == "audit":
             return _audit(settings, as_json=given.json)
+        if given.command == "discord":
+            return _discord(settings, given)
         if given.command == "play":
             from bot.play import play_files
 
@@ -55,6 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     terminal = commands.add_parser("terminal", help="talk here, in this terminal")
     terminal.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
     terminal.add_argument("--as", dest="name", default="", metavar="NAME", help="who you are (default: your user name)")
+    discord = commands.add_parser(
+        "discord",
+        help="talk in Discord",
+        description="The bot's token is in LABBOT_DISCORD_TOKEN, or in the file that LABBOT_DISCORD_TOKEN_FILE names.",
+    )
+    discord.add_argument(
+        "--http", default="", metavar="HOST:PORT", help="/healthz and /metrics are there; 9464 is this machine's"
+    )
+    discord.add_argument("--invite", action="store_true", help="print the address at which a server lets labbot in, and end")
+    discord.add_argument("--check", action="store_true", help="say whether it could begin here, and begin nothing")
     play = commands.add_parser(
         "play",
         help="play transcripts against a labbot of their own and say where they differ",
@@ -146,6 +158,39 @@ def _from_store(settings: Settings, lines: "Callable[[Store], Awaitable[Iterable
         for line in asyncio.run(read(url)):
             print(line)
     return 0
+
+
+def _discord(settings: Settings, given: argparse.Namespace) -> int:
+    from bot.house import built
+    from bot.platforms.discord import run as discord
+    from pipeline import checkup
+
+    name = "LABBOT_DISCORD_TOKEN"
+    token = secret.read(settings.environment, name)
+    if not token:
+        fix = f"Set it, or {name}_FILE to the file that holds it; README.md says where Discord shows it."
+        raise Invalid(Problem("discord.token", "there is none.", name, fix))
+    if given.check:
+        return checkup.run(settings.environment, [_would(settings)], print)
+    if given.invite:
+        print(asyncio.run(discord.invite(token)))
+        return 0
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logs.set_up(settings.data / "log", "labbot", settings.environment)
+
+    async def serve(url: str) -> int:
+        async with built(settings, url, time.time) as house:
+            return await discord.run(house, token, given.http, works=not settings.redis_url)
+
+    with redis_of(settings) as url:
+        return asyncio.run(serve(url))
+
+
+def _would(settings: Settings) -> str:
+    """What serving does, in a sentence."""
+    section = settings.bot.platforms.discord
+    reads = "what names it, and everything in its threads" if section.message_content else "what names it"
+    return f"serve Discord over {'several connections' if section.shards else 'one connection'}, reading {reads}."
 
 
 def _terminal(settings: Settings, *, plain: bool, name: str) -> int:

@@ -44,7 +44,8 @@ from bot.look import Looker
 from bot.pack import unpack
 from bot.rows import Message, Order, heard_message, message_of, order_of
 from bot.store import Store, Writes
-from bot.voice import Maintainers, Policy, Stream, Voice, everything_open
+from bot.streaming import Streaming
+from bot.voice import Maintainers, Manners, Policy, Stream, Voice, everything_open
 from bot.writing import Writing
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.runs import Runs
@@ -78,17 +79,19 @@ class App:
         core: Decide = decide,
         room: Callable[[str], tuple[int, int]] = lambda workspace: (0, 0),
         pace_s: float = 0.0,
+        manners: Manners = Manners(),  # noqa: B008, it is frozen
         counts: Counts | None = None,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
-        self.counts = counts or Counts(platform)
+        self.counts, self.manners = counts or Counts(platform), manners
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
-        self.streams = streams or {}
         self.maintainers, self.policy = maintainers or Maintainers(), policy
         self.serving, self.core, self.room = serving, core, room
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.writing: dict[str, Writing] = {}  # streams that go on, by their message
+        self.streaming = Streaming(
+            store, voice, streams or {}, tables, self.counts, insist=self._insist, show=self._show, logged=self._logged
+        )
         self.following = Following(store, runs, platform, hear=self.hear, insist=self._insist, pace_s=pace_s)
         self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
@@ -120,6 +123,11 @@ class App:
             await asyncio.sleep(SWEEP_S)
 
     @property
+    def writing(self) -> Mapping[str, Writing]:
+        """The messages that are being written, by their keys."""
+        return self.streaming.writing
+
+    @property
     def busy(self) -> bool:
         """Whether something that was heard is not decided or said yet, or is still being written."""
         return bool(self._busy or self.writing)
@@ -134,10 +142,7 @@ class App:
             async with asyncio.timeout(within_s):
                 while self.busy:  # noqa: ASYNC110, streams that end set no event
                     await asyncio.sleep(0.05)
-        for writing in [*self.writing.values()]:
-            note = pick(self.tables, writing.message.locale)("restart.carries_on")
-            with suppress(Temporary):
-                await self.voice.pause(writing.unfinished(note))
+        await self.streaming.pause()
 
     async def idle(self) -> None:
         """Return when everything that was heard is decided and said; streams and runs may go on."""
@@ -239,6 +244,8 @@ class App:
             others=read.others,
             off={**off, **read.paused},
             open=open_,
+            note=self.manners.note,
+            apart=self.manners.apart,
             maintainers=self.maintainers.place,
             maintainer_people=self.maintainers.people,
             roles=self.roles,
@@ -290,7 +297,8 @@ class App:
             await self._do(origin, again, streams)
         finally:
             for writing, row in streams:
-                self._spawn(self._write(writing, row, origin), counts=False)
+                done = partial(self.store.done, self.platform, origin, row)
+                self._spawn(self.streaming.write(writing, done), counts=False)
 
     async def _do(self, origin: str, again: bool, streams: list[tuple[Writing, bytes]]) -> None:
         for row, order in await self.store.outbox(self.platform, origin):
@@ -317,8 +325,7 @@ class App:
                 await self._show(message, again)
         if not message or not message.live:
             return True
-        writing = self.writing[message.key] = Writing(message)
-        streams.append((writing, row))
+        streams.append((self.streaming.begin(message), row))
         return False
 
     async def _show(self, message: Message, again: bool) -> None:
@@ -335,47 +342,6 @@ class App:
             address = await self.voice.post(message)
         await self.store.sent(message, address)
 
-    async def _write(self, writing: Writing, row: bytes, origin: str) -> None:
-        """Write a stream into its message; stopped, failed or finished, what there is of it is saved and shown.
-
-        Nothing is awaited before the stream begins, so streams of a place begin in the order of its outbox.
-        """
-        message, stream = writing.message, self.streams[writing.name]
-        try:
-            await writing.write(stream, self._editing(), lambda: self._sorry(message, writing.name))
-            if writing.first_s is not None:
-                self.counts.first_tokens.add(writing.first_s)
-            whole = await self._insist(lambda: self._end(writing, stream))
-            if whole:
-                await self._insist(lambda: self._show(whole, again=False))
-            await self._insist(lambda: self.store.done(self.platform, origin, row))
-        finally:
-            self.writing.pop(message.key, None)
-
-    def _editing(self) -> Callable[[Message], Coroutine[Any, Any, None]]:
-        """Edits of one message, whose address is read once."""
-        found: list[str] = []
-
-        async def edit(message: Message) -> None:
-            if not found:
-                found.append((await self.store.address(message))[0])
-            found[0] = await self.voice.edit(found[0], message)
-
-        return edit
-
-    async def _end(self, writing: Writing, stream: Stream) -> Message | None:
-        """The message as its stream leaves it; a mistake of ours in that is told in the message."""
-        try:
-            return await stream.end(writing.message, writing.newest, writing.how)
-        except Temporary:
-            raise
-        except Exception:
-            sorry = self._sorry(writing.message, writing.name)
-            return await self.store.finish(writing.message, replace(writing.newest, text=sorry, buttons=()))
-
-    def _sorry(self, message: Message, name: str) -> str:
-        return pick(self.tables, message.locale)("failed.event", id=self._logged(f"stream {name}"))
-
     async def _start(self, order: Order) -> None:
         """Start a run and follow it; a run that cannot be started at all says so in its own card."""
         effect = unpack(order.what, Start)
@@ -390,21 +356,14 @@ class App:
 
     async def _cancel(self, order: Order) -> None:
         what = unpack(order.what, Cancel).what
-        if not self._stop(what):
+        if not self.streaming.stop(what):
             await self.runs.cancel(what, order.person)
-
-    def _stop(self, what: str) -> bool:
-        """Stop the message that streams of that name, if there is one."""
-        found = [one for one in self.writing.values() if one.called(what)]
-        for one in found:
-            one.stop()
-        return bool(found)
 
     async def _forget(self, order: Order) -> None:
         """Take away everything of a person, or what they and the model said in a place; tell them, and what has to stay."""
         forget, words = unpack(order.what, Forget), pick(self.tables, order.locale)
         for turn in await forgetting.turns(self.store, forget.person, forget.place):
-            self._stop(subject(turn))
+            self.streaming.stop(subject(turn))
         if forget.place:
             lines = [words("chat.forgotten", count=await forgetting.talked(self.store, forget.person, forget.place))]
         else:

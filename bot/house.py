@@ -24,7 +24,7 @@ from bot.look import Looker, entry_of
 from bot.settings import Settings
 from bot.store import Store
 from bot.today import Today
-from bot.voice import Maintainers, Stream, Voice
+from bot.voice import Maintainers, Manners, Stream, Voice
 from pipeline import config, screen, sources
 from pipeline.installation import Installation
 from pipeline.memory import Memory, connect
@@ -74,6 +74,7 @@ class House:
         streams: dict[str, Stream] | None = None,
         maintainers: Maintainers | None = None,
         pace_s: float = 0.0,
+        manners: Manners = Manners(),  # noqa: B008, it is frozen
         counts: Counts | None = None,
     ) -> App:
         """The shell of a platform; a run's card is edited every `pace_s` at most."""
@@ -97,6 +98,7 @@ class House:
             serving=self.chat.serving,
             room=self.settings.room,
             pace_s=pace_s,
+            manners=manners,
             counts=counts,
         )
 

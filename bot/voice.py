@@ -32,6 +32,14 @@ class Maintainers:
     people: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a platform is: `note` names words of its help, `apart`: nobody but its person sees a direct conversation."""
+
+    note: str = ""
+    apart: bool = False
+
+
 # What is left out or paused for an event's workspace, with why, and whether labbot is to speak in its channel.
 Policy = Callable[[Event], tuple[Mapping[str, str], bool]]
 

@@ -40,12 +40,17 @@ class WorkspaceConfig(_Section):
     roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
     channels: tuple[str, ...] = Field(default=(), description="channels that labbot speaks in; empty for all")
     features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
-    maintainers: str = Field(default="", description="who is asked what the FAQ does not say: @name, in Discord @id or a channel's id; empty for nobody")
+    maintainers: str = Field(
+        default="",
+        description="who is asked what the FAQ does not say: @name, in Discord @id or a channel's id; empty for nobody",
+    )
     waiting: int = Field(default=0, ge=0, description="most runs from there that may wait; 0 for no limit")
     running: int = Field(default=0, ge=0, description="most runs from there that are carried at once; 0 for no limit")
 
 
 class DiscordConfig(_Section):
+    """What `labbot discord` reads."""
+
     message_content: bool = Field(
         default=False, description="read messages that do not name labbot, in its threads; the intent of that name must be on"
     )
@@ -54,7 +59,9 @@ class DiscordConfig(_Section):
 
 
 class PlatformsConfig(_Section):
-    discord: DiscordConfig = DiscordConfig()
+    """What holds on a platform as a whole; what holds in one of its servers is in `workspaces`."""
+
+    discord: DiscordConfig = Field(default=DiscordConfig(), description="how labbot is in Discord, in every server")
 
 
 class TaxonomyConfig(_Section):

@@ -123,6 +123,8 @@ def _invite(event: Event, known: Known, text: str) -> list[Effect]:
     guest = text.strip().removeprefix("<@").removesuffix(">")
     if guest not in known.names:
         return [Answer(known.words("invite.whom"), private=True)]
+    if known.apart and ":@" in _of(known).place:
+        return [Answer(known.words("invite.apart"), private=True)]
     return drafting.invite(event, known, _of(known), guest)
 
 
@@ -138,9 +140,8 @@ def _help(event: Event, known: Known, text: str) -> list[Effect]:
         mine = [spec for spec in mine if spec.feature != "chat" or spec.operator]
     mine = [spec for spec in mine if not spec.operator or gate.OPERATOR in event.roles]
     lines = [known.words(f"command.{spec.name}") for spec in mine]
-    return [
-        Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), known.words("help.tail"))), private=True)
-    ]
+    tail = [known.words(name) for name in ("help.tail", known.note) if name]
+    return [Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), *tail)), private=True)]
 
 
 def _ask(event: Event, known: Known, text: str) -> list[Effect]:

@@ -160,8 +160,9 @@ class Known:
     `used` holds times (seconds) of acts within the longest quota; `asked` is the question that a button or a thread is
     about, `turn` the one to the model that a button, an edit or a deletion is about; `chat` is what was last seen of the
     models that one can talk with; `others` are people whom a command names; `off` are features that are paused, with
-    why, `open` says whether labbot is to speak in this channel; `maintainers` is the place where questions go that the
-    FAQ cannot answer, "" for none.
+    why; `note` names the words in which the platform's help says how one is heard there, `apart` says that nobody but
+    its person sees a direct conversation, `open` whether labbot is to speak in this channel; `maintainers` is the place
+    where questions go that the FAQ cannot answer, "" for none.
     """
 
     person: Person
@@ -176,6 +177,8 @@ class Known:
     others: Mapping[str, Person] = field(default_factory=dict)
     off: Mapping[str, str] = field(default_factory=dict)
     open: bool = True
+    note: str = ""
+    apart: bool = False
     maintainers: str = ""
     maintainer_people: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)

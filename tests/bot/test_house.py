@@ -25,6 +25,8 @@ DOORS = {
     "pipeline.screen",
     "pipeline.runs",
     "pipeline.config",
+    "pipeline.http",
+    "pipeline.metrics",
     "pipeline.vault",
     "pipeline.models.client",
     "pipeline.models.catalog",

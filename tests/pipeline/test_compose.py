@@ -29,7 +29,8 @@ SERVICES: dict[str, Any] = FILE["services"]
 OURS = [name for name in SERVICES if name != "redis"]
 WORKERS = [name for name in OURS if name.startswith("worker")]
 SERVERS = [name for name in OURS if name.startswith("serve")]
-NOT_YET = ("bot-discord", "bot-slack")  # their commands come with their platforms; the test below says when
+BOTS = ("bot-discord",)
+NOT_YET = ("bot-slack",)  # its command comes with its platform; the test below says when
 PASSWORD = "a-password-of-this-test"
 
 
@@ -162,9 +163,9 @@ def test_redis_and_the_model_server_are_on_networks_that_lead_nowhere() -> None:
         return {name for name, service in SERVICES.items() if network in service["networks"]}
 
     assert [name for name, network in FILE["networks"].items() if network.get("internal")] == ["store", "models"]
-    assert on("store") == {"redis", *NOT_YET, *WORKERS}
-    assert on("models") == {*SERVERS, *NOT_YET, *WORKERS}
-    assert on("out") == {*NOT_YET, *WORKERS}
+    assert on("store") == {"redis", *BOTS, *NOT_YET, *WORKERS}
+    assert on("models") == {*SERVERS, *BOTS, *NOT_YET, *WORKERS}
+    assert on("out") == {*BOTS, *NOT_YET, *WORKERS}
     assert {str(SERVICES[name]["volumes"]) for name in SERVERS} == {"['models:/data/models:ro']"}
 
 
@@ -214,6 +215,17 @@ def test_a_workers_command_can_begin_here_or_says_why_not(name: str, redis_here:
         assert (status, "--device" in said) == (2, True), said
 
 
+@pytest.mark.parametrize("name", BOTS)
+def test_a_bots_command_can_begin_here(name: str, redis_here: int, secrets: Path) -> None:
+    told = environment(name, secrets, f"redis://127.0.0.1:{redis_here}/0")
+    words = [*argv(SERVICES[name]["command"]), "--check"]
+    status, said = run(words, told)
+    without = {key: text for key, text in told.items() if "TOKEN" not in key}
+
+    assert (status, "would: serve" in said, "another-word" in said) == (0, True, False), said
+    assert run(words, without)[0] == 2
+
+
 def test_a_worker_whose_redis_is_away_is_told_so_and_one_with_a_wrong_password_too(redis_here: int, secrets: Path) -> None:
     words = [*argv(SERVICES["worker-cpu"]["command"]), "--check"]
     away = environment("worker-cpu", secrets, f"redis://127.0.0.1:{free_port()}/0")
@@ -226,7 +238,7 @@ def test_a_worker_whose_redis_is_away_is_told_so_and_one_with_a_wrong_password_t
     assert (status, "refuses the password" in said) == (2, True), said
 
 
-@pytest.mark.parametrize("name", [*WORKERS, *NOT_YET])
+@pytest.mark.parametrize("name", [*WORKERS, *BOTS, *NOT_YET])
 async def test_a_health_check_asks_the_services_own_app(name: str) -> None:
     command, test = SERVICES[name]["command"], SERVICES[name]["healthcheck"]["test"]
     assert test[-1].rpartition(":")[2] == command[command.index("--http") + 1].rpartition(":")[2]

@@ -19,16 +19,17 @@ from bot.platforms.discord import hear, limits, menu, render
 from bot.platforms.discord.answering import Answering
 from bot.platforms.discord.budget import Budget
 from bot.platforms.discord.ear import Ear
-from bot.platforms.discord.gateway import NEEDED, client
+from bot.platforms.discord.gateway import NEEDED, client, refused_intent, refused_token
 from bot.platforms.discord.hear import Heard
+from bot.platforms.discord.maintainers import maintainers
 from bot.platforms.discord.posts import MESSAGES
 from bot.platforms.discord.say import FORM, SHOW, Speaker
 from bot.platforms.discord.threads import PLATFORM, Threads
 from bot.platforms.discord.wire import Refused, Wire
-from bot.rooms import Rooms, User
+from bot.rooms import Rooms
 from bot.unheard import Journal
-from bot.voice import Maintainers
-from pipeline.errors import Failed, Invalid, Problem, Temporary
+from bot.voice import Manners
+from pipeline.errors import Failed, Temporary
 from pipeline.http import Health
 
 log = logging.getLogger("labbot.discord")
@@ -36,7 +37,6 @@ log = logging.getLogger("labbot.discord")
 PACE_S = 2.0  # between two edits of a run's card
 LEAVE_S = 20.0  # for answers that are being written when the process is told to end
 CLOSE_S = 5.0
-TOKEN = "LABBOT_DISCORD_TOKEN"
 
 
 class Front:
@@ -90,8 +90,14 @@ class Front:
 
     async def _live(self) -> None:
         house, settings = self.house, self.house.settings
+        section = settings.bot.platforms.discord
         self.app = house.app(
-            PLATFORM, self.speaker, maintainers=await maintainers(house), pace_s=self.pace_s, counts=self.counts
+            PLATFORM,
+            self.speaker,
+            maintainers=await maintainers(house),
+            pace_s=self.pace_s,
+            manners=Manners("help.discord.content" if section.message_content else "help.discord", apart=True),
+            counts=self.counts,
         )
         journal = Journal(settings.data / PLATFORM, Heard)
         self.ear = Ear(self.app, journal, self.threads, settings.roles_of, self._away, settings.bot.words.locale)
@@ -103,14 +109,14 @@ class Front:
                 tasks.create_task(self.ear.run())
                 tasks.create_task(self._begin())
                 tasks.create_task(self._connected())
-        except* discord.PrivilegedIntentsRequired as group:
-            raise refused_intent() from group
-        except* discord.LoginFailure as group:
-            raise refused_token() from group
+        except ExceptionGroup as group:
+            raise _first(group) from None
 
     async def _connected(self) -> None:
         try:
             await self.client.connect()
+        except discord.PrivilegedIntentsRequired as error:
+            raise refused_intent() from error
         except discord.ConnectionClosed as error:
             if error.code == 4004:
                 raise refused_token() from error
@@ -361,25 +367,10 @@ class Front:
         return self.counts.text()
 
 
-async def maintainers(house: House) -> Maintainers:
-    """Whom questions go to that the FAQ cannot answer: a channel, or somebody by their id."""
-    section = house.settings.bot.workspaces.get(PLATFORM)
-    whom = section.maintainers.removeprefix("#") if section else ""
-    if whom.startswith("@"):
-        person = await house.store.person(PLATFORM, PLATFORM, whom[1:], whom[1:])
-        await Rooms(house.memory, PLATFORM).know(person, User(whom[1:]))
-        return Maintainers(direct(PLATFORM, person), (person,))
-    return Maintainers(f"{PLATFORM}:{whom}") if whom else Maintainers()
-
-
-def refused_token() -> Invalid:
-    fix = "Copy it anew from the application's page Bot, at discord.com/developers."
-    return Invalid(Problem("discord.token", "Discord does not take it.", TOKEN, fix))
-
-
-def refused_intent() -> Invalid:
-    fix = "Turn Message Content Intent on at the application's page Bot, or platforms.discord.message_content off."
-    return Invalid(Problem("discord.intent", "Discord does not grant the intent.", "Message Content Intent", fix))
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """What went wrong first, of the things that ended the others."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _roles(user: Any) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import discord
 
 from bot.platforms.discord.wire import MOST_S
 from pipeline.config import BotConfig
+from pipeline.errors import Invalid, Problem
 
 log = logging.getLogger("labbot.discord")
 
@@ -26,6 +27,7 @@ NEEDED = (
     "attach_files",
     "read_message_history",
 )
+TOKEN = "LABBOT_DISCORD_TOKEN"  # the variable that holds the bot's
 PERMISSIONS = discord.Permissions(**dict.fromkeys(NEEDED, True))
 
 
@@ -120,3 +122,25 @@ def _trace(limited: Callable[[str], None]) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(ended)
     return trace
+
+
+def refused_token() -> Invalid:
+    return Invalid(
+        Problem(
+            "discord.token",
+            "Discord does not take it.",
+            TOKEN,
+            "Copy it anew from the application's page Bot, at discord.com/developers.",
+        )
+    )
+
+
+def refused_intent() -> Invalid:
+    return Invalid(
+        Problem(
+            "discord.intent",
+            "Discord does not grant the intent.",
+            "Message Content Intent",
+            "Turn it on at the application's page Bot, or platforms.discord.message_content off.",
+        )
+    )

@@ -6,23 +6,23 @@ import signal
 import discord
 
 from bot.house import House
-from bot.platforms.discord.front import Front, refused_token
-from bot.platforms.discord.gateway import PERMISSIONS
+from bot.platforms.discord.front import Front
+from bot.platforms.discord.gateway import PERMISSIONS, refused_token
 from pipeline.errors import Temporary
 
 
-async def run(house: House, token: str, http: str = "") -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+async def run(house: House, token: str, http: str = "", *, works: bool = True) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status. `works`: carry runs too, where there are no workers."""
     from pipeline import http as web
 
     front = Front(house, token)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    works = [front.serve(), house.work(), house.keep()]
+    parts = [front.serve(), house.keep(), *([house.work()] if works else [])]
     if http:
-        works.append(web.serve(web.app(front.health, front.metrics), *web.place(http)))
-    tasks = [asyncio.create_task(work) for work in works]
+        parts.append(web.serve(web.app(front.health, front.metrics), *web.place(http)))
+    tasks = [asyncio.create_task(part) for part in parts]
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set() and hasattr(front, "app"):

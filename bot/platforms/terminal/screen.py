@@ -1,4 +1,5 @@
-"""The full screen at the terminal: the conversations, the card that stands above each, and the prompt.
+"""The full screen at the terminal: the conversations, the card that stands above each, and the prompt. Its 400 lines are
+one widget tree, of which every part reads what another drew.
 
 One task hears what changes, another reads the store; both end in `_draw`. While the store is away the screen stays as
 it is and the reading is tried again. What is typed and not sent is kept in a file, and taken up again at the next start.

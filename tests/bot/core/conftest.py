@@ -50,6 +50,8 @@ class Talk:
     checked: dict[str, Checked] = field(default_factory=dict)
     as_role: tuple[str, ...] = ("everyone",)
     maintainers: str = ""
+    note: str = ""
+    apart: bool = False
     count: int = 0
 
     def __call__(self, act: Act, by: str = "p1", event: str = "") -> list[Effect]:
@@ -85,7 +87,8 @@ class Talk:
         )
         known = replace(known, turn=self.turns.get(tells(heard)), chat=self.chat)
         about = self.asked.get(asks(heard))
-        return replace(known, asked=about, maintainers=self.maintainers, maintainer_people=("p2",) if self.maintainers else ())
+        known = replace(known, note=self.note, apart=self.apart, asked=about)
+        return replace(known, maintainers=self.maintainers, maintainer_people=("p2",) if self.maintainers else ())
 
     def _found(self, look: Look) -> object:
         if look.what == "file":

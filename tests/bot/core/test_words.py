@@ -20,14 +20,15 @@ SPOKEN = [
 ]
 
 
+QUIET = ("Problem", "Health", "info", "warning", "error", "exception", "_logged")  # problems have words by their code
+
+
 def literals(path: Path) -> list[str]:
-    """The texts in a module that are no docstring and no message of an assert or an exception."""
+    """The texts in a module that are no docstring, no message of an assert or an exception, and nothing for operators."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     quiet = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assert | ast.Raise) or (
-            isinstance(node, ast.Call) and _name(node) in ("Problem", "warning", "exception", "_logged")
-        ):
+        if isinstance(node, ast.Assert | ast.Raise) or (isinstance(node, ast.Call) and _name(node) in QUIET):
             quiet |= {id(one) for one in ast.walk(node)}
     return [
         node.value

@@ -15,7 +15,7 @@ from bot.core.talk import Command
 from bot.core.words import pick
 from bot.pack import enclosed
 from bot.platforms.discord.budget import Budget
-from bot.platforms.discord.front import Front, maintainers
+from bot.platforms.discord.front import Front
 from bot.platforms.terminal.hear import Filled, Pressed, Reworded, Uploaded, read, upload
 from bot.play import BEGIN, Player
 from bot.transcript import Expects
@@ -347,4 +347,4 @@ def _follows(request: Any) -> bool:
     return request.method == "POST" and request.path.startswith("/webhooks/")
 
 
-__all__ = ["BEGIN", "DirectPlayer", "DiscordPlayer", "NamingPlayer", "maintainers"]
+__all__ = ["BEGIN", "DirectPlayer", "DiscordPlayer", "NamingPlayer"]

@@ -1,0 +1,106 @@
+"""Messages that streams write: begun in the order of their outbox, shown as they grow, saved and shown whole at their end."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from bot.core.words import Table, pick
+from bot.counts import Counts
+from bot.rows import Message
+from bot.store import Store
+from bot.voice import Stream, Voice
+from bot.writing import Writing
+from pipeline.errors import Temporary
+
+T = TypeVar("T")
+
+
+class Insist(Protocol):
+    """Tries until nothing that it needs is away."""
+
+    async def __call__(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+
+
+class Show(Protocol):
+    async def __call__(self, message: Message, again: bool) -> None: ...
+
+
+class Streaming:
+    """What is being written, by message. `show` shows a message as it stands; `logged` logs a mistake and gives its number."""
+
+    def __init__(
+        self,
+        store: Store,
+        voice: Voice,
+        streams: Mapping[str, Stream],
+        tables: Mapping[str, Table],
+        counts: Counts,
+        *,
+        insist: Insist,
+        show: Show,
+        logged: Callable[[str], str],
+    ) -> None:
+        self.store, self.voice, self.streams, self.tables, self.counts = store, voice, streams, tables, counts
+        self.insist, self.show, self.logged = insist, show, logged
+        self.writing: dict[str, Writing] = {}
+
+    def begin(self, message: Message) -> Writing:
+        """From now on the message is one that is written; `write` is to follow."""
+        writing = self.writing[message.key] = Writing(message)
+        return writing
+
+    def stop(self, what: str) -> bool:
+        """End the writing of messages of that key, or about that; False if there are none."""
+        found = [one for one in self.writing.values() if one.called(what)]
+        for one in found:
+            one.stop()
+        return bool(found)
+
+    async def pause(self) -> None:
+        """Say in each message that is not whole that it carries on after the restart."""
+        for writing in [*self.writing.values()]:
+            note = pick(self.tables, writing.message.locale)("restart.carries_on")
+            with suppress(Temporary):
+                await self.voice.pause(writing.unfinished(note))
+
+    async def write(self, writing: Writing, done: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Write a stream into its message; stopped, failed or finished, what there is of it is saved and shown.
+
+        Nothing is awaited before the stream begins, so streams of a place begin in the order of its outbox.
+        """
+        message, stream = writing.message, self.streams[writing.name]
+        try:
+            await writing.write(stream, self._editing(), lambda: self._sorry(message, writing.name))
+            if writing.first_s is not None:
+                self.counts.first_tokens.add(writing.first_s)
+            whole = await self.insist(lambda: self._end(writing, stream))
+            if whole:
+                await self.insist(lambda: self.show(whole, again=False))
+            await self.insist(done)
+        finally:
+            self.writing.pop(message.key, None)
+
+    def _editing(self) -> Callable[[Message], Coroutine[Any, Any, None]]:
+        """Edits of one message, whose address is read once."""
+        found: list[str] = []
+
+        async def edit(message: Message) -> None:
+            if not found:
+                found.append((await self.store.address(message))[0])
+            found[0] = await self.voice.edit(found[0], message)
+
+        return edit
+
+    async def _end(self, writing: Writing, stream: Stream) -> Message | None:
+        """The message as its stream leaves it; a mistake of ours in that is told in the message."""
+        try:
+            return await stream.end(writing.message, writing.newest, writing.how)
+        except Temporary:
+            raise
+        except Exception:
+            sorry = self._sorry(writing.message, writing.name)
+            return await self.store.finish(writing.message, replace(writing.newest, text=sorry, buttons=()))
+
+    def _sorry(self, message: Message, name: str) -> str:
+        return pick(self.tables, message.locale)("failed.event", id=self.logged(f"stream {name}"))
