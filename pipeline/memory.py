@@ -1,6 +1,8 @@
 """Redis, spoken to in one way: commands as words, answers as they come, and Temporary whenever it is away."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -23,7 +25,8 @@ class Memory:
     async def do(self, *words: Any) -> Any:
         """One command: `await memory.do("HGET", key, field)`."""
         try:
-            return await self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
+            with _cancellable():
+                return await self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
         except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
             raise Temporary(f"Redis is away: {error}") from error
         except ResponseError as error:
@@ -35,10 +38,11 @@ class Memory:
         if not commands:
             return []
         try:
-            async with self.redis.pipeline(transaction=atomic) as pipe:
-                for words in commands:
-                    pipe.execute_command(*words)
-                return list(await pipe.execute())
+            with _cancellable():
+                async with self.redis.pipeline(transaction=atomic) as pipe:
+                    for words in commands:
+                        pipe.execute_command(*words)
+                    return list(await pipe.execute())
         except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
             raise Temporary(f"Redis is away: {error}") from error
         except ResponseError as error:
@@ -62,14 +66,16 @@ class Memory:
         """What is published on a channel from now on; `ready` is called once nothing is missed any more."""
         try:
             async with self.redis.pubsub() as subscription:
-                await subscription.subscribe(channel)
+                with _cancellable():
+                    await subscription.subscribe(channel)
                 silent = False
                 while True:
                     message = await subscription.get_message(timeout=SILENT_S)
                     if message is None and silent:
                         raise Temporary("Redis is away: it does not answer")
                     if silent := message is None:
-                        await subscription.ping()  # a wire that was forgotten on the way looks like one that is idle
+                        with _cancellable():
+                            await subscription.ping()  # a wire that was forgotten on the way looks like one that is idle
                     elif message["type"] == "subscribe":
                         ready()
                     elif message["type"] == "message":
@@ -84,6 +90,20 @@ class Memory:
 def connect(url: str, timeout_s: float | None = None) -> Memory:
     """Memory at a URL; nothing is sent before the first command. `timeout_s`: the longest wait for an answer, if any."""
     return Memory(Redis.from_url(url, socket_connect_timeout=timeout_s or 5, socket_timeout=timeout_s))
+
+
+@contextmanager
+def _cancellable() -> Iterator[None]:
+    """Let a task that was cancelled end: redis-py sends by `asyncio.wait_for`, which before Python 3.12 forgets a
+    cancellation that comes with the last byte (python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _refusal(error: ResponseError) -> Exception:
