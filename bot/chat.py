@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from bot.core import cards, chatting
 from bot.core.known import Served, Serving
 from bot.core.records import Turn, TurnState
-from bot.core.talk import Answer
+from bot.core.talk import Answer, is_thread
 from bot.core.words import Table, Words, pick
 from bot.rows import Message
 from bot.store import Store
@@ -275,10 +275,14 @@ def _head(turn: Turn | None, model: str) -> str:
 
 
 def _before(turn: Turn, turns: list[Turn]) -> list[Turn]:
-    """What was said before a question, and answered; comparisons are no part of a conversation."""
+    """What was said before a question, and answered; comparisons are no part of a conversation.
+
+    In a channel, where anybody asks anything, everybody has a conversation of their own; a thread is one for all in it.
+    """
     names = [one.id for one in turns]
     earlier = turns[: names.index(turn.id)] if turn.id in names else turns
-    return [one for one in earlier if one.state in ("done", "stopped", "failed") and one.answer and not one.rival]
+    said = [one for one in earlier if one.state in ("done", "stopped", "failed") and one.answer and not one.rival]
+    return said if is_thread(turn.place) else [one for one in said if one.person == turn.person]
 
 
 def _public(reason: str) -> str:

@@ -14,6 +14,8 @@ from typing import Protocol
 
 from bot import settings as settings_module
 from bot.app import App
+from bot.core import form
+from bot.core.contribute import FORMS, entry
 from bot.core.talk import Answer, Event, File, Opened, direct
 from bot.core.words import pick
 from bot.house import House, built
@@ -26,13 +28,14 @@ from bot.rows import Message
 from bot.settings import Settings
 from bot.transcript import Bindings, Directs, Does, Expects, Line, parse, seconds
 from bot.unheard import Journal
+from pipeline import qna
 from pipeline.embedded import Server
 from pipeline.errors import Invalid, Problem
 from pipeline.pool.terms import Terms
 
 BEGIN = 1767607200.0  # 2026-01-05 10:00:00 UTC
 TERMS = Terms(lease_s=2.0)
-PATIENCE_S = 8.0  # how long the bot may say nothing before a line of its does not come, in real time
+PATIENCE_S = 60.0  # how long the bot may say nothing before a line of its does not come, in real time
 
 
 class Model(Protocol):
@@ -95,6 +98,7 @@ class Player:
         self.settings, self.server, self.folder, self.name, self.model = settings, server, path.parent, path.name, model
         self.now = BEGIN
         self.differences: list[str] = []
+        self.files: list[str] = []  # every whole draft at the end, as its qna.yaml, oldest first
         self.lacks: list[str] = []
         self.people: dict[str, Plain] = {}
         self.house: House
@@ -130,8 +134,15 @@ class Player:
                         await self._directs(line)
                 if self.differences:
                     return
+            self.files = await self._written()
         finally:
             await self._end()
+
+    async def _written(self) -> list[str]:
+        names = sorted([name async for name in self.house.memory.keys("bot:draft:*")]) if self.server.process else []
+        drafts = [draft for name in names if (draft := await self.house.store.draft(name.removeprefix("bot:draft:")))]
+        whole = [one for one in sorted(drafts, key=lambda one: one.at) if form.whole(FORMS[one.form], one.answers)]
+        return [qna.write(entry(one.form, one.answers)) for one in whole]
 
     # --- people
 

@@ -142,6 +142,11 @@ def thread(place: str, name: str) -> str:
     return f"{place}/{name}"
 
 
+def is_thread(place: str) -> bool:
+    """Whether a place is a conversation about one thing, or of one person, and not a channel where many go on at once."""
+    return "/" in place or ":@" in place
+
+
 def direct(platform: str, person: str) -> str:
     """The place where `person` alone is spoken to on `platform`."""
     return f"{platform}:@{person}"

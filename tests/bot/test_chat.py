@@ -112,6 +112,18 @@ async def test_an_answer_is_kept_with_its_question_its_model_and_what_it_was_giv
     assert [len(one) for one in sent] == [2, 4] and sent[1][0] == {"role": "system", "content": "Be kind."}
 
 
+@pytest.mark.parametrize(("place", "given"), [("terminal:general", [1, 1, 3]), ("terminal:general/7", [1, 3, 5])])
+async def test_in_a_channel_the_model_is_given_what_the_asker_said_and_in_a_thread_what_everybody_said(
+    place: str, given: list[int], made: Callable[..., App], model: Model
+) -> None:
+    async with talking(made(Screen())) as put:
+        await put(said(1, "one", place, "p1"))
+        await put(said(2, "two", place, "p2"))
+        await put(said(3, "three", place, "p1"))
+
+    assert [len(one.body["messages"]) for one in model.asked if one.path == "/v1/chat/completions"] == given
+
+
 async def test_questions_of_a_place_are_answered_in_order_and_places_beside_each_other(
     made: Callable[..., App], store: Store, model: Model
 ) -> None:

@@ -1,4 +1,8 @@
-"""Every transcript plays through Discord: in a guild, in direct messages, and without the right to read every message."""
+"""Every transcript plays through Discord, and ends in the same files as at the terminal.
+
+In a guild all of them; in direct messages, and where labbot may not read what does not name it, one of each kind. What
+Discord does not tell of direct messages, neither roles nor a language, keeps some from being played there.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,26 +13,54 @@ from bot.play import Player, play_file
 from bot.settings import Settings
 from pipeline.embedded import Server
 from pipeline.memory import Memory
-from tests.bot.discord.player import DiscordPlayer
+from tests.bot.discord.player import DirectPlayer, DiscordPlayer, NamingPlayer
 from tests.fakes.model import Model
 
 FOLDER = Path(__file__).resolve().parents[2] / "transcripts"
 FILES = sorted(FOLDER.glob("*.txt"))
+EACH = [
+    FOLDER / f"{name}.txt"
+    for name in ("bad_input", "chat_edit", "corrections", "drafts", "faq", "grounded", "precheck", "skill")
+]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One guild is there when the gateway says that it is ready."""
+    monkeypatch.setattr("bot.platforms.discord.gateway.GUILDS_S", 0.0)
+
+
+@pytest.fixture
+def play(
+    settings: Settings, server: Server, memory: Memory, docs: dict[str, str]
+) -> Callable[[Path, Callable[..., Player]], object]:
+    async def plays(path: Path, kind: Callable[..., Player]) -> Player:
+        try:
+            async with Model() as model:
+                player = await play_file(settings, path, server, docs, model, kind)
+        finally:
+            server.up()
+        assert (player.lacks, player.differences) == ([], [])
+        return player
+
+    return plays
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-async def test_the_bot_says_in_a_guild_what_the_transcript_says(
-    path: Path, settings: Settings, server: Server, memory: Memory, docs: dict[str, str], model: Model
+async def test_the_bot_says_in_a_guild_what_the_transcript_says_and_the_files_are_those_of_the_terminal(
+    path: Path, play: Callable[..., object], memory: Memory
 ) -> None:
-    await plays(DiscordPlayer, path, settings, server, docs, model)
+    files = (await play(path, DiscordPlayer)).files  # type: ignore[misc, attr-defined]
+    if files:
+        await memory.do("FLUSHALL")
+        assert files == (await play(path, Player)).files  # type: ignore[misc, attr-defined]
 
 
-async def plays(
-    kind: Callable[..., Player], path: Path, settings: Settings, server: Server, docs: dict[str, str], model: Model
-) -> None:
-    try:
-        player = await play_file(settings, path, server, docs, model, kind)
-    finally:
-        server.up()
+@pytest.mark.parametrize("path", EACH, ids=lambda path: path.stem)
+async def test_the_bot_says_the_same_in_direct_messages(path: Path, play: Callable[..., object]) -> None:
+    await play(path, DirectPlayer)  # type: ignore[misc]
 
-    assert (player.lacks, player.differences) == ([], [])
+
+@pytest.mark.parametrize("path", EACH, ids=lambda path: path.stem)
+async def test_the_bot_says_the_same_where_it_reads_only_what_names_it(path: Path, play: Callable[..., object]) -> None:
+    await play(path, NamingPlayer)  # type: ignore[misc]
