@@ -263,7 +263,7 @@ if fence ~= mine then return 'lost' end
 for index = 5, #ARGV, 2 do redis.call('HSET', 'run:' .. run .. ':files', ARGV[index], ARGV[index + 1]) end
 if stage ~= '' then
   if not has(did, stage) then did = did == '' and stage or did .. ' ' .. stage end
-  redis.call('HSET', 'run:' .. run, 'did', did, 'tries', 1)
+  redis.call('HSET', 'run:' .. run, 'did', did, 'tries', 1, 'found', of(run, 'facts'))
   local spent = 'runs:spent:' .. recipe .. ':' .. stage
   redis.call('LPUSH', spent, seconds)
   redis.call('LTRIM', spent, 0, SPENT - 1)
@@ -280,6 +280,8 @@ if to == 'done' then -- somebody may have asked for more meanwhile
   for name in string.gmatch(wanted, '%S+') do
     if not has(did, name) then return 'more' end
   end
+  -- An earlier attempt may have done the last stage, and died before it said so.
+  if facts == '{}' then facts = redis.call('HGET', 'run:' .. run, 'found') or facts end
 end
 finish(run, to, at, facts)
 if dead == '1' and to == 'failed' then

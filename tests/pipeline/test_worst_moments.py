@@ -188,6 +188,19 @@ async def test_a_second_stage_has_its_own_time_left(memory: Memory, tmp_path: Pa
     assert await door.standing("r1") == {"low_s": "50", "high_s": "50"}
 
 
+async def test_what_the_last_stage_found_is_told_by_whoever_ends_the_run(door: Runs, ledger: Ledger, server: Server) -> None:
+    (door.folder / "r1").mkdir(parents=True)
+    await begun(ledger)
+    claimed = await ledger.claim("r1", "gone", 0.01)
+    assert claimed is not None
+    await ledger.tell("r1", claimed[0], "one", 1.0, {"branch": "labbot/x"})
+    await ledger.did("r1", claimed[0], "one", 1.0, {})
+    async with carried(door, server):
+        last = (await told(door, "r1"))[-1]
+
+    assert (last.state, last.facts.get("branch")) == ("done", "labbot/x")
+
+
 async def test_a_run_that_is_moved_up_does_not_wait_for_its_next_try(ledger: Ledger) -> None:
     await begun(ledger)
     fence, _ = await ledger.claim("r1", "w1", 5.0) or (0, 0)
