@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 
 from bot.acks import Acks
@@ -58,8 +59,8 @@ class Edits:
         self._streams.pop(message.key, None)
         return self._addresses.pop(message.key, address)
 
-    async def _turn(self, key: str) -> None:
-        await self.budget.turn(self._addresses[key].partition("/")[0], edit=True)
+    def _turn(self, key: str) -> AbstractAsyncContextManager[None]:
+        return self.budget.turn(self._addresses[key].partition("/")[0], edit=True)
 
     async def _stream(self, key: str) -> None:
         """Show the newest of a message that is being written; what does not come through is shown with the next."""
@@ -89,11 +90,12 @@ class Edits:
                 self.note(ids[at])
                 if message.live:
                     self._shown[ids[at]] = payload
+        if message.live:
+            return f"{room}/{','.join(ids)}"  # what an earlier attempt has taken more of, this one may need too
         for gone in ids[len(payloads) :]:
             await self.posts.delete(room, gone)
-        if not message.live:
-            for one in ids:
-                self._shown.pop(one, None)
+        for one in ids:
+            self._shown.pop(one, None)
         return f"{room}/{','.join(ids[: len(payloads)])}"
 
     async def _refused(self, error: Refused, address: str, message: Message, payloads: list[Payload]) -> str:

@@ -1,6 +1,6 @@
 """The bot's own messages in channels, threads and direct conversations: posted once, edited, taken away."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,8 @@ class Posts:
         body["flags"] = body.get("flags", 0) & ~limits.EPHEMERAL
         made = await self.wire.ask("POST", MESSAGES, room=room, json=body, files=payload.files)
         self.wire.counts.sent["post"] += 1
+        if not says(made, payload.json):  # an earlier process has posted it as it stood then, and could not note it
+            await self.patch(room, str(made["id"]), payload)
         return str(made["id"])
 
     async def further(self, key: str, address: str, payloads: Sequence[Payload]) -> str:
@@ -73,6 +75,20 @@ def part_key(key: str, at: int) -> str:
 def made_at(snowflake: str) -> float:
     """When something was made, in seconds since 1970, by its id."""
     return ((int(snowflake) >> 22) + EPOCH_MS) / 1000
+
+
+def says(found: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
+    """Whether a message shows the texts and the buttons of a payload."""
+    return [*_shown(found)] == [*_shown(payload)]
+
+
+def _shown(component: Mapping[str, Any]) -> Iterator[str]:
+    """Texts and custom ids, in order; Discord takes white space away at the ends of a text."""
+    for name in ("content", "custom_id"):
+        if text := str(component.get(name) or "").strip():
+            yield text
+    for one in component.get("components") or ():
+        yield from _shown(one)
 
 
 def unflagged(payload: Payload) -> Payload:

@@ -1,6 +1,7 @@
 """Requests to Discord by the library's own client, with the care that it does not take: resets, 503, lost connections.
 
-discord.py 2.7 tries again after 500, 502, 504 and 429 with a `Via`, never after 503, a reset or a connection that was cut.
+discord.py 2.7 tries again after 500, 502, 504 and 429 with a `Via`, never after 503, a reset or a connection that was cut;
+where a token of an interaction is, after every 5xx, but only after seconds.
 What Discord refuses comes out as `Refused` with its code; what may come later as `Temporary`, which the shell insists on.
 """
 
@@ -8,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import aiohttp
@@ -87,9 +88,9 @@ class Wire:
             given["json"] = json
 
         async def once() -> Any:
-            if turn:
-                await (self.budget.turn(room) if room and method in ("POST", "PATCH") else self.budget.any())
-            async with asyncio.timeout(ANSWER_S + MOST_S):
+            counted = room if method in ("POST", "PATCH") else ""
+            mine = self.budget.turn(counted, new=method == "POST") if turn else nullcontext()
+            async with mine, asyncio.timeout(ANSWER_S + MOST_S):
                 return await self.http.request(route, **given)
 
         return await self._insist(once, twice=twice)
@@ -103,7 +104,7 @@ class Wire:
         query = {"with_response": "true"} if path.startswith("/interactions") else None
 
         async def once() -> Any:
-            self._session = self._session or aiohttp.ClientSession()
+            self._session = self._session or aiohttp.ClientSession(raise_for_status=_there)
             return await async_context.get().request(
                 route,
                 self._session,
@@ -146,8 +147,8 @@ class Wire:
             raise Refused(error.code, error.status, error.text) from error
 
     async def read(self, url: str, most_bytes: int, within_s: float) -> bytes | None:
-        """A file of Discord's, or None where it is larger than that. Raises Refused, Temporary."""
-        self._session = self._session or aiohttp.ClientSession()
+        """A file of Discord's, or None where it is larger than that. Raises Refused, also where it takes longer, Temporary."""
+        self._session = self._session or aiohttp.ClientSession(raise_for_status=_there)
         try:
             async with asyncio.timeout(within_s), self._session.get(url, allow_redirects=False) as answer:
                 if answer.status != 200:
@@ -156,8 +157,16 @@ class Wire:
                 while len(content) <= most_bytes and (more := await answer.content.read(most_bytes + 1 - len(content))):
                     content += more
                 return content if len(content) <= most_bytes else None
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise Refused(0, 408, f"it did not come within {within_s:.0f} s") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise Temporary(f"Discord's file store does not answer: {_told(error)}") from error
+
+
+async def _there(answer: aiohttp.ClientResponse) -> None:
+    """Raise what a Discord that is away says (5xx): the library would wait for seconds, longer than an interaction lives."""
+    if answer.status >= 500:
+        answer.raise_for_status()
 
 
 def form(payload: object, files: Sequence[File]) -> list[dict[str, Any]]:
