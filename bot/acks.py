@@ -1,6 +1,6 @@
 """How interactions are answered: what a process must know to answer one that an earlier process heard."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.pack import pack, register, unpack
@@ -44,17 +44,29 @@ class Acks:
         self.memory, self.platform = memory, platform
 
     async def keep(self, ack: Ack) -> None:
-        await self.memory.do("SET", f"bot:ack:{self.platform}:{ack.event}", pack(ack), "EX", LIVES_S)
+        """Note how it stands. Who it was is left out: no later process needs it, and they may ask to be forgotten."""
+        row = pack(replace(ack, user=""))
+        await self.memory.do("SET", f"bot:ack:{self.platform}:{ack.event}", row, "EX", LIVES_S)
+
+    async def first(self, ack: Ack) -> Ack | None:
+        """Keep an interaction that nothing is known of yet; else return what is, and leave it so."""
+        row = (f"bot:ack:{self.platform}:{ack.event}", pack(ack), "EX", LIVES_S)
+        return None if await self.memory.do("SET", *row, "NX") else await self.read(ack.event)
 
     async def read(self, event: str) -> Ack | None:
         row = await self.memory.do("GET", f"bot:ack:{self.platform}:{event}")
         return unpack(row, Ack) if row else None
 
-    async def deferred(self) -> list[Ack]:
-        """Those that were told to wait, and that nothing has come to yet."""
+    async def unfinished(self) -> list[Ack]:
+        """Those that have no answer as far as we know, or that were told to wait."""
         keys = [key async for key in self.memory.keys(f"bot:ack:{self.platform}:*")]
         rows = await self.memory.do("MGET", *keys) if keys else []
-        return [ack for row in rows if row and (ack := unpack(row, Ack)).state == "deferred"]
+        found = [unpack(row, Ack) for row in rows if row]
+        return [ack for ack in found if ack.state in ("open", "answering", "deferred")]
+
+    async def heard(self, event: str) -> bool:
+        """Whether an interaction is in the inbox: what it asks for was done, or will be."""
+        return bool(await self.memory.do("EXISTS", f"bot:inbox:{self.platform}:{event}"))
 
     # --- edits of old messages
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from bot.acks import Ack, Acks
@@ -31,10 +32,14 @@ PRIVATE = "@"  # how the address of a message begins that one person sees; the e
 
 @dataclass(slots=True)
 class Open:
-    """An interaction as this process knows it; `heard_at` is the loop's time, None for one that an earlier process heard."""
+    """An interaction as this process knows it; `heard_at` is the loop's time, None for one that an earlier process heard.
+
+    `heard`: not lost with that process.
+    """
 
     ack: Ack
     heard_at: float | None
+    heard: bool = True
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     timer: asyncio.TimerHandle | None = None
 
@@ -53,11 +58,24 @@ class Answering:
     # --- hearing of them
 
     def begin(self, ack: Ack) -> Open:
-        """An interaction has come: from now on its time runs."""
+        """An interaction has come: from now on its time runs. One that is told again goes on as it was."""
+        if ack.event in self._open:
+            return self._open[ack.event]
         loop = asyncio.get_running_loop()
         one = self._open[ack.event] = Open(ack, loop.time())
         one.timer = loop.call_later(self.defer_s, self._due, one)
         return one
+
+    async def note(self, one: Open) -> None:
+        """Note an interaction that has come, for the processes after this one; of one that was told before that stays."""
+        try:
+            known = await self.acks.first(one.ack)
+        except Temporary:
+            return  # it is answered all the same, by this process
+        if known is not None:
+            one.ack = known
+            if known.state in ("answered", "used"):
+                self.end(one)
 
     def _due(self, one: Open) -> None:
         task = asyncio.create_task(self._defer(one))
@@ -91,47 +109,36 @@ class Answering:
     async def reply(self, one: Open, key: str, payload: Payload, *, private: bool) -> str:
         """Let a message be the answer. Returns its address, "" if the interaction has its answer, or had its time."""
         async with one.lock:
-            if one.ack.state == "answering" and one.ack.by == key:
-                return await self._stands(one, private)
-            if one.ack.state == "deferred" and private:
-                await self._note(one, state="used", by=key)
-                await self._original(one, "PATCH", payload)
-                return f"{PRIVATE}{one.ack.event}"
+            if private and (one.ack.state == "deferred" or (one.ack.state, one.ack.by) == ("used", key)):
+                return await self._instead(one, key, payload)
+            if one.ack.by == key and one.ack.state == "answered":
+                return await self._stands(one, key, payload, private)
             if not await self._claim(one, key):
-                return ""
+                return await self._stands(one, key, payload, private) if _began(one, key) else ""
             flags = payload.json.get("flags", 0) | (limits.EPHEMERAL if private else 0)
             try:
                 made = await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
             except Refused as error:
-                return await self._not_taken(one, error, private)
+                if error.code == Refused.ANSWERED:
+                    return await self._stands(one, key, payload, private)
+                await self._not_taken(one, error)
+                return ""
             await self._note(one, state="answered")
             return f"{PRIVATE}{one.ack.event}" if private else _address(made["resource"]["message"])
 
     async def edit(self, one: Open, key: str, payload: Payload) -> bool:
         """Let the edited message, whose button was pressed, be the answer. False if there is no answer to give any more."""
         async with one.lock:
-            if not await self._claim(one, key):
-                return False
-            try:
-                await self._callback(one, EDIT, payload.json, payload)
-            except Refused as error:
-                await self._not_taken(one, error, False)
-                return False
-            await self._note(one, state="answered")
-            return True
+            return await self._claim(one, key) and await self._taken(one, EDIT, payload.json, payload)
 
     async def dialog(self, one: Open, key: str, data: dict[str, Any]) -> bool:
         """Open a dialog: only as the answer, and never to a dialog. False if that cannot be done."""
         async with one.lock:
+            if one.ack.by == key and one.ack.state == "answered":
+                return True
             if one.ack.kind == "submit" or not await self._claim(one, key):
                 return False
-            try:
-                await self._callback(one, DIALOG, data)
-            except Refused as error:
-                await self._not_taken(one, error, False)
-                return False
-            await self._note(one, state="answered")
-            return True
+            return await self._taken(one, DIALOG, data)
 
     async def tell(self, event: str, payload: Payload) -> bool:
         """Answer with a word of this process's own, noted nowhere: the memory may be away. False if there is an answer."""
@@ -157,15 +164,14 @@ class Answering:
             return
         async with one.lock:
             try:
-                if one.ack.state == "open":
+                if one.ack.state in ("open", "answering"):
                     await self._nothing(one, said)
-                elif one.ack.state == "deferred":
-                    await self._note(one, state="answered")
+                if one.ack.state == "deferred":
                     await self._original(one, "DELETE")
+                    await self._note(one, state="answered")
             except Refused as error:
                 log.info("discord: the end of an interaction was not taken: %s", error)
-            finally:
-                self._open.pop(event, None)
+            self._open.pop(event, None)
 
     def end(self, one: Open) -> None:
         """Forget an interaction that leads to no message."""
@@ -173,11 +179,16 @@ class Answering:
             one.timer.cancel()
         self._open.pop(one.ack.event, None)
 
-    async def tidy(self) -> None:
-        """Take away the notes that an earlier process left, once its work is done."""
-        for ack in await self.acks.deferred():
-            self._open.setdefault(ack.event, Open(ack, None))
-            await self.over(ack.event, _never)
+    async def tidy(self, said: Callable[[str], Payload]) -> None:
+        """Once its work is done, end what an earlier process left: no answer, or a note to wait. `said` takes a locale.
+
+        What was not heard gets no answer: by that people see that they must do it again.
+        """
+        for ack in await self.acks.unfinished():
+            one = self._open.setdefault(ack.event, Open(ack, None))
+            if one.heard_at is None:
+                one.heard = await self.acks.heard(ack.event)
+                await self.over(ack.event, partial(said, ack.locale))
 
     async def close(self) -> None:
         for one in self._open.values():
@@ -202,8 +213,8 @@ class Answering:
     # --- the requests
 
     async def _claim(self, one: Open, key: str) -> bool:
-        """Note which message is to be the answer, if there is still one to give."""
-        if one.ack.state != "open" or self._late(one):
+        """Note which message is to be the answer, if there is still one to give. What was begun for it is begun again."""
+        if not (one.ack.state == "open" or _began(one, key)) or self._late(one):
             return False
         await self._note(one, state="answering", by=key)
         return True
@@ -217,35 +228,71 @@ class Answering:
         one.ack = replace(one.ack, **changed)  # first here: it holds in this process whatever the memory says
         await self.acks.keep(one.ack)
 
-    async def _stands(self, one: Open, private: bool) -> str:
-        """The address of an answer that an earlier attempt has sent, if it came through."""
+    async def _taken(self, one: Open, kind: int, data: dict[str, Any], payload: Payload | None = None) -> bool:
+        """Answer by an edit or a dialog. False if it is refused; True for a dialog that an earlier attempt has opened."""
         try:
-            found = await self._original(one, "GET")
-        except Refused:
-            await self._note(one, state="answered", by="")
+            await self._callback(one, kind, data, payload)
+        except Refused as error:
+            if error.code != Refused.ANSWERED:
+                await self._not_taken(one, error)
+                return False
+            found = await self._found(one)
+            if kind != DIALOG or found is not None:
+                await self._note(one, state="deferred" if _waits(found) else "answered", by="")
+                return False
+        await self._note(one, state="answered")
+        return True
+
+    async def _stands(self, one: Open, key: str, payload: Payload, private: bool) -> str:
+        """The address of the answer that an earlier attempt has sent, whose end we did not hear; "" if it was another one."""
+        found = await self._found(one)
+        if _waits(found):
+            if private:
+                return await self._instead(one, key, payload)
+            await self._note(one, state="deferred", by="")
             return ""
         await self._note(one, state="answered")
+        if found is None:
+            return ""
         return f"{PRIVATE}{one.ack.event}" if private else _address(found)
 
-    async def _not_taken(self, one: Open, error: Refused, private: bool) -> str:
-        """Discord did not take the answer: it has one, of an attempt whose end we did not hear; or its time is over."""
-        if error.code == Refused.ANSWERED:
-            return await self._stands(one, private)
+    async def _instead(self, one: Open, key: str, payload: Payload) -> str:
+        """Let a message for one person take the place of the note to wait."""
+        await self._note(one, state="used", by=key)
+        await self._original(one, "PATCH", payload)
+        return f"{PRIVATE}{one.ack.event}"
+
+    async def _found(self, one: Open) -> dict[str, Any] | None:
+        """What stands as the answer; None for nothing, and for a dialog."""
+        try:
+            return await self._original(one, "GET")
+        except Refused:
+            return None
+
+    async def _not_taken(self, one: Open, error: Refused) -> None:
+        """Discord does not take the answer. Raises what it says, but for that its time is over."""
         log.info("discord: an interaction was not answered: %s", error)
         await self._note(one, state="answered", by="")
-        if error.code in (Refused.UNKNOWN_INTERACTION, Refused.BAD_TOKEN):
-            return ""
-        raise error
+        if error.code not in (Refused.UNKNOWN_INTERACTION, Refused.BAD_TOKEN):
+            raise error
 
     async def _nothing(self, one: Open, said: Callable[[], Payload]) -> None:
-        if not await self._claim(one, ""):
-            return
-        if one.ack.kind == "press":
-            await self._callback(one, SEEN)
-        else:
-            payload = said()
-            flags = payload.json.get("flags", 0) | limits.EPHEMERAL
-            await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
+        """Answer that all is done; one that was told to wait unnoted is noted to be."""
+        try:
+            if self._late(one) or not one.heard:
+                raise Refused(Refused.ANSWERED, 400, "if it has no answer, it gets none")
+            await self._note(one, state="answering", by="")
+            if one.ack.kind == "press":
+                await self._callback(one, SEEN)
+            else:
+                payload = said()
+                flags = payload.json.get("flags", 0) | limits.EPHEMERAL
+                await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
+        except Refused as error:
+            if error.code == Refused.ANSWERED and _waits(await self._found(one)):
+                return await self._note(one, state="deferred")
+            if error.code != Refused.ANSWERED:
+                raise
         await self._note(one, state="answered")
 
     async def _callback(
@@ -272,5 +319,11 @@ def _address(message: dict[str, Any]) -> str:
     return f"{message['channel_id']}/{message['id']}"
 
 
-def _never() -> Payload:
-    raise AssertionError("what was deferred needs no words")
+def _began(one: Open, key: str) -> bool:
+    """Whether the message is being made the answer already: by an attempt that failed, or that a crash has ended."""
+    return one.ack.state == "answering" and one.ack.by == key
+
+
+def _waits(found: dict[str, Any] | None) -> bool:
+    """Whether what stands there is the note to wait."""
+    return found is not None and bool(found.get("flags", 0) & limits.LOADING)

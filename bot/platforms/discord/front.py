@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import discord
 
 from bot.acks import Ack, Acks
@@ -84,8 +85,10 @@ class Front:
                 return await self.client.login(self.token)
             except discord.LoginFailure as error:
                 raise refused_token() from error
-            except (discord.HTTPException, OSError) as error:
+            except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
                 log.warning("discord: no log-in yet: %s", type(error).__name__)
+                await self.client.http.close()  # each log-in begins a session of its own
+                self.client.http.connector = discord.utils.MISSING
                 await asyncio.sleep(next(waits, 30.0))
 
     async def _live(self) -> None:
@@ -181,9 +184,8 @@ class Front:
         if isinstance(act, Press) and act.token.partition("|")[0] in (FORM, SHOW):
             return await self.speaker.own(one, *act.token.split("|", 1))
         if act is None:
-            return
-        with suppress(Temporary):
-            await self.answering.acks.keep(ack)
+            return self.answering.end(one)
+        await self.answering.note(one)
         guild = interaction.guild_id
         channel: Any = interaction.channel
         await self.ear.take(
@@ -341,6 +343,8 @@ class Front:
     def lacks(self, room: str) -> list[str]:
         channel: Any = self.client.get_channel(int(room)) if room.isdecimal() else None
         guild = getattr(channel, "guild", None)
+        if channel is None and room.isdecimal() and self.client.is_ready():
+            return ["view_channel"]  # or it would be known
         if guild is None or guild.me is None:
             return []
         mine = channel.permissions_for(guild.me)
@@ -350,15 +354,18 @@ class Front:
     def author(self, event: str) -> str:
         return self.ear.author(event)
 
+    def forget(self) -> None:
+        self.ear.forget()
+
     # --- health
 
     async def health(self) -> Health:
         """Whether Discord and the memory can be spoken with."""
+        if not self.client.is_ready():
+            return Health("Discord's gateway is not connected yet.")
         facts: dict[str, str | int | float] = {"guilds": len(self.client.guilds), "busy": int(self.app.busy)}
         if self.client.is_closed() or self.client.deaf():
             return Health("Discord's gateway has said nothing for too long.", facts)
-        if not self.client.is_ready():
-            return Health("Discord's gateway is not connected yet.", facts)
         await self.house.memory.do("PING")
         return Health(facts=facts)
 

@@ -17,6 +17,7 @@ from pipeline.errors import Invalid, Problem
 log = logging.getLogger("labbot.discord")
 
 DEAF_S = 50.0  # without a word from the gateway, which answers a heartbeat every 41 s: then it is deaf
+GUILDS_S = 1.0  # the library waits so long for the next server after the last one before it is ready
 BEAT_S = 30.0  # the library connects anew when a heartbeat was not answered for so long
 NEEDED = (
     "view_channel",
@@ -105,7 +106,7 @@ def client(settings: BotConfig, limited: Callable[[str], None]) -> One | Several
         allowed_mentions=discord.AllowedMentions.none(),
         max_ratelimit_timeout=MOST_S,
         heartbeat_timeout=BEAT_S,
-        guild_ready_timeout=1.0,
+        guild_ready_timeout=GUILDS_S,
         enable_debug_events=True,
         http_trace=_trace(limited),
     )

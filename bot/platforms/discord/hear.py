@@ -129,16 +129,24 @@ def kind_of(number: int) -> Kind:
 
 def said(message: discord.Message, me: int, *, edited: bool = False) -> Act:
     """What somebody wrote: a command if it begins like one, else a text; the mention of the bot before it is no part of it."""
-    text = (
-        re.sub(rf"^\s*<@[!&]?{me}>\s*", "", message.content) if message.mentions or "<@" in message.content else message.content
-    )
+    text = unnamed(message.content, me)
     if not edited and re.match(r"/[a-z]", text):
         name, _, rest = text[1:].partition(" ")
         return Command(name.strip(), rest.strip())
     names = {str(one.id): one.display_name for one in message.mentions}
-    plain = _MENTION.sub(lambda mark: f"@{names.get(mark[1], mark[1])}", text)
+    plain = named(text, names)
     files = tuple(File(one.filename, one.size, one.url) for one in message.attachments[:FILES])
     return Said(plain, files, str(message.id), edited)
+
+
+def unnamed(text: str, me: int | str) -> str:
+    """A text without the mention of the bot that it begins with."""
+    return re.sub(rf"^\s*<@[!&]?{me}>\s*", "", text)
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """A text with the people in it as they are called."""
+    return _MENTION.sub(lambda mark: f"@{names.get(mark[1], mark[1])}", text)
 
 
 def unsaid(message: int) -> Unsaid:

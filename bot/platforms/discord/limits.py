@@ -15,6 +15,7 @@ REQUEST_BYTES = 25 * 1024 * 1024  # of all that is sent at once: reference
 FILE_NAME = 1024  # spec, MessageAttachmentRequest
 NONCE = 25  # messages; with enforce_nonce the same nonce is the same message for "the past few minutes"
 EPHEMERAL = 1 << 6  # flags: messages
+LOADING = 1 << 7  # of the note that an answer comes
 SUPPRESS_EMBEDS = 1 << 2
 COMPONENTS_V2 = 1 << 15  # once set, a message never loses it: reference
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+import aiohttp
 import discord
 
 from bot.house import House
@@ -42,7 +43,7 @@ async def invite(token: str) -> str:
             await asking.login(token)
         except discord.LoginFailure as error:
             raise refused_token() from error
-        except (discord.HTTPException, OSError) as error:
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             raise Temporary("Discord does not answer; try again later.") from error
         assert asking.application_id is not None
         return discord.utils.oauth_url(asking.application_id, permissions=PERMISSIONS, scopes=("bot", "applications.commands"))

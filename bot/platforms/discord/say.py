@@ -7,6 +7,7 @@ their interaction; it lives as long as its token, and everything else goes by th
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from bot.acks import Acks
 from bot.core.talk import Answer, Button, Card, Dialog, Event, File, direct, short
@@ -151,7 +152,7 @@ class Speaker:
         return f"{room}/{await self.posts.put(room, payload, message.key)}"
 
     async def _denied(self, message: Message, error: Refused) -> str:
-        """Discord does not let the bot: who asked is told what is missing, where that is known, and nothing is held up."""
+        """Discord does not let the bot: who asked is told once what is missing, where that is known; nothing is held up."""
         if error.code not in (Refused.NO_ACCESS, Refused.NO_PERMISSION, Refused.UNKNOWN_CHANNEL):
             log.error("discord: message %s of %s was refused: %s", message.key, message.place, error)
         words = pick(self.tables, message.locale)
@@ -160,12 +161,14 @@ class Speaker:
         told = (
             words("discord.lacks", permissions=", ".join(lacks), channel=f"<#{channel}>") if lacks else words("discord.cannot")
         )
-        if one := await self.answering.of(message.event):
-            await self.answering.reply(one, f"{message.key[:20]}-no", render.answer(Answer(told))[0], private=True)
-        elif user := self.guilds.author(message.event):
+        payload, key = render.answer(Answer(told))[0], short(f"denied:{message.event}", 24)
+        one = await self.answering.of(message.event)
+        if one and (one.ack.by == key or await self.answering.reply(one, key, payload, private=True)):
+            return ""
+        if user := self.guilds.author(message.event):
             found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
             try:
-                await self.posts.put(str(found["id"]), render.answer(Answer(told))[0], f"{message.key[:20]}-no")
+                await self.posts.put(str(found["id"]), payload, key)
             except Refused as closed:
                 log.warning("discord: in %s: %s; nobody could be told: %s", channel, told, closed)
         return ""
@@ -186,7 +189,8 @@ class Speaker:
         except NoDirect:
             return await self._aside(message)
         except Refused as error:
-            return await self._denied(message, error)
+            await self._denied(message, error)
+            return address
 
     async def _changed(self, address: str, message: Message) -> str:
         """Show the newest of a message that stands there: by the interaction whose button it has, else by an edit."""
@@ -216,7 +220,7 @@ class Speaker:
     async def tidy(self) -> None:
         """Finish what an earlier process left: edits that waited, notes that say to wait."""
         await self.edits.tidy()
-        await self.answering.tidy()
+        await self.answering.tidy(self._done)
 
     # --- messages that an earlier process may have posted
 
@@ -257,28 +261,38 @@ class Speaker:
 
     async def own(self, one: Open, action: str, value: str) -> None:
         """A button of this platform's own: a dialog to open, or a message for one person."""
+        if action == FORM and one.timer:
+            one.timer.cancel()  # what was told to wait can open no dialog
+        try:
+            await self._own(one, action, value)
+            await self.answering.over(one.ack.event, partial(self._done, one.ack.locale))
+        except (Refused, Temporary) as error:
+            log.warning("discord: a button did nothing: %s", error)
+        finally:
+            self.answering.end(one)
+
+    async def _own(self, one: Open, action: str, value: str) -> None:
         key, _, place = value.partition("|")
         message = await self.store.message(place, key)
         words = pick(self.tables, one.ack.locale)
-        gone = render.answer(Answer(words("press.stale")))[0]
         person = await self.store.person("discord", "discord", one.ack.user, one.ack.user)
-        try:
-            if message is None or message.to not in ("", person):
-                await self.answering.reply(one, key, gone, private=True)
-            elif action == FORM and isinstance(message.body, Dialog):
-                await self.answering.dialog(one, key, render.dialog(message.body, message.errors))
-            elif isinstance(message.body, Dialog):
-                await self.answering.reply(one, key, self._offer(message, message.body, words), private=True)
-            else:
-                await self.answering.reply(one, key, (await self._drawn(message))[0], private=True)
-        except (Refused, Temporary) as error:
-            log.warning("discord: a button did nothing: %s", error)
+        if message is None or message.to not in ("", person):
+            gone = render.answer(Answer(words("press.stale")))[0]
+            await self.answering.reply(one, key, gone, private=True)
+        elif action == FORM and isinstance(message.body, Dialog):
+            await self.answering.dialog(one, key, render.dialog(message.body, message.errors))
+        elif isinstance(message.body, Dialog):
+            await self.answering.reply(one, key, self._offer(message, message.body, words), private=True)
+        else:
+            await self.answering.reply(one, key, (await self._drawn(message))[0], private=True)
 
     # --- the rest
 
     async def over(self, event: Event) -> None:
-        words = pick(self.tables, event.locale)
-        await self.answering.over(event.id, lambda: render.answer(Answer(words("discord.done")))[0])
+        await self.answering.over(event.id, partial(self._done, event.locale))
+
+    def _done(self, locale: str) -> Payload:
+        return render.answer(Answer(pick(self.tables, locale)("discord.done")))[0]
 
     async def pause(self, message: Message) -> None:
         address = await self.edits.settled(message, (await self.store.address(message))[0])
@@ -287,6 +301,7 @@ class Speaker:
 
     async def forget(self, person: str) -> None:
         self.threads.forget()
+        self.guilds.forget()
 
     async def fetch(self, file: File) -> bytes:
         if not file.token.startswith(self.cdn()):

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from bot.core.records import Conversation
 from bot.core.talk import direct
-from bot.platforms.discord import limits
+from bot.platforms.discord import hear, limits
 from bot.platforms.discord.wire import Refused, Unsure, Wire
 from bot.rooms import Rooms
 from pipeline.errors import Temporary
@@ -45,6 +45,9 @@ class Guilds(Protocol):
 
     def author(self, event: str) -> str:
         """The id of whoever an event came from, if it was heard lately."""
+
+    def forget(self) -> None:
+        """Somebody was forgotten: what is remembered of people is asked anew."""
 
 
 class NoDirect(Exception):
@@ -103,7 +106,9 @@ class Threads:
         if channel.startswith("@"):
             return await self._direct(place)
         if thread.isdecimal():
-            return await self._of_message(channel, thread, self.names.pop(place, ""))
+            room = await self._of_message(channel, thread, self.names.get(place, ""))
+            self.names.pop(place, None)
+            return room
         return await self._thread(place, perhaps=perhaps)
 
     async def _keep(self, place: str, room: str) -> None:
@@ -181,6 +186,7 @@ class Threads:
 
     async def _of_message(self, channel: str, message: str, name: str) -> str:
         """The thread of a message, begun if it has none: its id is the message's. One without a message is there already."""
+        name = name or await self._title(channel, message)
         asked = {"name": clipped(name, limits.THREAD_NAME) or "labbot", "auto_archive_duration": ARCHIVE}
         try:
             await self.wire.ask(
@@ -190,6 +196,17 @@ class Threads:
             if error.code not in (Refused.THREAD_EXISTS, Refused.UNKNOWN_MESSAGE):
                 raise
         return message
+
+    async def _title(self, channel: str, message: str) -> str:
+        """What the thread of a message is to be called that an earlier process heard; "" where it is gone."""
+        try:
+            found = await self.wire.ask(
+                "GET", "/channels/{channel_id}/messages/{message_id}", channel_id=channel, message_id=message
+            )
+        except Refused:
+            return ""
+        names = {str(one["id"]): str(one.get("global_name") or one["username"]) for one in found["mentions"]}
+        return hear.title_of(hear.named(hear.unnamed(found["content"], self.guilds.me()), names))
 
     async def title(self, place: str) -> None:
         """Call a draft's thread what the draft is about by now: once, since Discord lets a channel be renamed rarely."""

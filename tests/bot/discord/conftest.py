@@ -1,14 +1,26 @@
 """What tests of Discord may ask for: a fake one with a guild, a channel and a person in it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bot import house
+from bot import settings as settings_module
+from bot.faq import Faq
+from bot.platforms.discord import wire
+from bot.settings import Settings
+from pipeline import demo
+from pipeline.embedded import Server
+from pipeline.memory import Memory
+from tests.bot.discord.front import Labbot
 from tests.fakes.discord.asking import Asking
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import Channel, Guild
+from tests.fakes.model import Model
 
 
 @pytest.fixture
@@ -39,3 +51,46 @@ def alice(fake: Discord, guild: Guild) -> Person:
 async def ask(fake: Discord) -> AsyncIterator[Asking]:
     async with aiohttp.ClientSession() as session:
         yield Asking(fake, session)
+
+
+@pytest.fixture(scope="session")
+def read_once(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings, with a taxonomy that is made: what takes a while and is the same for every test."""
+    loaded = settings_module.load({"LABBOT_TINY": "small"})
+    tree = tmp_path_factory.mktemp("tree") / "taxonomy"
+    demo.make(tree, loaded.home / "configs" / "demo")
+    return settings_module.reloaded(replace(loaded, data=tree.parent), {"taxonomy.path": str(tree)})
+
+
+@pytest.fixture(scope="session")
+def faq(read_once: Settings, tmp_path_factory: pytest.TempPathFactory) -> Faq:
+    return house.faq_of(replace(read_once, cache=tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+async def labbot(
+    fake: Discord,
+    read_once: Settings,
+    faq: Faq,
+    server: Server,
+    memory: Memory,
+    model: Model,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Labbot]:
+    """A labbot that is not started yet, with a model whose answers are told, on an empty Redis."""
+    monkeypatch.setattr(house, "faq_of", lambda settings: faq)
+    monkeypatch.setattr(wire, "WAITS_S", (0.02, 0.05, 0.1))
+    settings = replace(read_once, data=tmp_path / "data", cache=tmp_path_factory.getbasetemp() / "cache")
+    made = Labbot(settings, server, fake, model)
+    yield made
+    await made.crash()
+
+
+@pytest.fixture
+def bob(fake: Discord, guild: Guild) -> Person:
+    """Somebody with no role, in English."""
+    made = fake.user("bob")
+    guild.join(made)
+    return made
