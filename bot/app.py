@@ -97,24 +97,30 @@ class App:
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._busy = 0
-        self._leaving = False
+        self._leaving = self._over = False
 
     # --- life
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Finish what an earlier process left, then serve until cancelled."""
         async with asyncio.TaskGroup() as self._tasks:
-            for place in await self._insist(lambda: self.store.outboxes(self.platform)):
-                await self._insist(partial(self._carry_out, place, again=True))
-            for event in await self._insist(lambda: self.store.todo(self.platform)):
-                self._spawn(self._handle(event))
-            await self.idle()
-            for run, order in (await self._insist(lambda: self.store.watched(self.platform))).items():
-                self._follow(run, order)
-            self._spawn(self._sweep(), counts=False)
-            if ready:
-                ready.set()
-            await asyncio.Event().wait()
+            try:
+                await self._serve(ready)
+            finally:
+                self._over = True
+
+    async def _serve(self, ready: asyncio.Event | None) -> None:
+        for place in await self._insist(lambda: self.store.outboxes(self.platform)):
+            await self._insist(partial(self._carry_out, place, again=True))
+        for event in await self._insist(lambda: self.store.todo(self.platform)):
+            self._spawn(self._handle(event))
+        await self.idle()
+        for run, order in (await self._insist(lambda: self.store.watched(self.platform))).items():
+            self._follow(run, order)
+        self._spawn(self._sweep(), counts=False)
+        if ready:
+            ready.set()
+        await asyncio.Event().wait()
 
     async def _sweep(self) -> None:
         """Take away, again and again, what is older than it may be."""
@@ -166,10 +172,13 @@ class App:
                 self._spawn(self._handle(event))
         return fresh
 
-    def _spawn(self, work: Coroutine[Any, Any, None], *, counts: bool = True) -> "asyncio.Task[None]":
+    def _spawn(self, work: Coroutine[Any, Any, None], *, counts: bool = True) -> None:
         assert self._tasks, "run() first"
+        if self._over:
+            work.close()  # its rows are there for the next process
+            return
         self._busy += counts
-        return self._tasks.create_task(self._guarded(work, counts))
+        self._tasks.create_task(self._guarded(work, counts))
 
     async def _guarded(self, work: Coroutine[Any, Any, None], counts: bool) -> None:
         """Do a piece of work; a mistake of ours in it is logged and leaves its rows for the next start."""

@@ -185,7 +185,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
             return drafting.choose(event, known, draft, *rest.split("=", 1))
         case "clean" if rest in draft.answers:
             return drafting.clean(event, known, draft, rest)
-        case "drop" | "keep" if target and target[1] and rest.partition(".")[0] in draft.answers:
+        case "drop" | "keep" if target and drafting.is_part(draft, *target):
             return {"drop": drafting.drop, "keep": drafting.keep}[verb](event, known, draft, *target)
         case "as" if rest in FORMS:
             return drafting.become(event, known, draft, rest)

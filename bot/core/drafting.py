@@ -215,6 +215,11 @@ def target(draft: Draft, value: str) -> tuple[str, int] | None:
     return (name, int(part or 0)) if int(part or 0) in known else None
 
 
+def is_part(draft: Draft, page: str, part: int) -> bool:
+    """Whether there is such a part, and not only room for it."""
+    return part in form.parts(FORMS[draft.form].page(page), draft.answers)
+
+
 def is_key(draft: Draft, key: str) -> bool:
     return _item(draft, key) is not None
 

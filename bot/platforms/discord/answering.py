@@ -57,13 +57,16 @@ class Answering:
 
     # --- hearing of them
 
-    def begin(self, ack: Ack) -> Open:
-        """An interaction has come: from now on its time runs. One that is told again goes on as it was."""
+    def begin(self, ack: Ack, *, waits: bool = True) -> Open:
+        """An interaction has come: from now on its time runs. One that is told again goes on as it was.
+
+        `waits`: Discord may be told to wait for its answer, which it takes of none that completes what is typed.
+        """
         if ack.event in self._open:
             return self._open[ack.event]
         loop = asyncio.get_running_loop()
         one = self._open[ack.event] = Open(ack, loop.time())
-        one.timer = loop.call_later(self.defer_s, self._due, one)
+        one.timer = loop.call_later(self.defer_s, self._due, one) if waits else None
         return one
 
     async def note(self, one: Open) -> None:
@@ -100,8 +103,11 @@ class Answering:
             ack = await self.acks.read(event)
             if ack is None:
                 return None
-            self._open[event] = Open(ack, None)
-        one = self._open[event]
+            one = Open(ack, None)
+            if ack.state not in ("answered", "used"):
+                self._open[event] = one  # until it is over
+        else:
+            one = self._open[event]
         return one if self.clock() - one.ack.at < limits.TOKEN_S else None
 
     # --- answering them

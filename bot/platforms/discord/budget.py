@@ -119,7 +119,9 @@ class Budget:
             self._give_back(windows, used=True)
 
     def refused(self, room: str) -> None:
-        """Discord refused a request there (429)."""
+        """Discord refused a request there (429); "": one of any room, since there were too many in all."""
+        if not room:
+            return self._all.refused()
         for new in (False, True):
             self._of(room, new).refused()
 

@@ -37,7 +37,6 @@ log = logging.getLogger("labbot.discord")
 
 PACE_S = 2.0  # between two edits of a run's card
 LEAVE_S = 20.0  # for answers that are being written when the process is told to end
-CLOSE_S = 5.0
 
 
 class Front:
@@ -291,7 +290,7 @@ class Front:
     async def _complete(self, interaction: discord.Interaction[Any], ack: Ack) -> None:
         """Answer what is typed into an option, from what is known here: nobody waits for a model."""
         typed = hear.typing(dict(interaction.data or {}))
-        one = self.answering.begin(ack)
+        one = self.answering.begin(ack, waits=False)
         found: list[str] = []
         try:
             person = await self.ear.person(ack.user, interaction.user.display_name, ack.locale)
@@ -325,8 +324,7 @@ class Front:
 
     def _limited(self, channel: str) -> None:
         self.counts.limited += 1
-        if channel:
-            self.budget.refused(channel)
+        self.budget.refused(channel)
 
     # --- what is known of servers
 

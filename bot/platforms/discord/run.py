@@ -11,6 +11,8 @@ from bot.platforms.discord.front import Front
 from bot.platforms.discord.gateway import PERMISSIONS, refused_token
 from pipeline.errors import Temporary
 
+CLOSE_S = 10.0  # for saying goodbye: the library waits 30 s for one of a gateway that says nothing any more
+
 
 async def run(house: House, token: str, http: str = "", *, works: bool = True) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status. `works`: carry runs too, where there are no workers."""
@@ -30,8 +32,9 @@ async def run(house: House, token: str, http: str = "", *, works: bool = True) -
         await front.leave()
     for task in (stopped, *tasks):
         task.cancel()
-    for error in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(error, Exception):
+    ended, _ = await asyncio.wait(tasks, timeout=CLOSE_S)
+    for task in ended:
+        if not task.cancelled() and (error := task.exception()):
             raise error
     return 0
 

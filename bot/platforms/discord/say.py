@@ -30,6 +30,8 @@ from pipeline.errors import Invalid, Problem, Temporary
 log = logging.getLogger("labbot.discord")
 
 NONCE_S = 120.0  # Discord remembers a nonce for "the past few minutes"; older messages are looked for in the channel
+TEXTS = (".yaml", ".yml", ".txt", ".md", ".json")  # how the names of files end that are taken
+TIMED_OUT = 408  # the status of a file that did not come in time
 FETCH_S = 20.0  # for a file that somebody sent
 FORM, SHOW = "form", "show"  # buttons of this platform's own: open a dialog, show what is for one person
 
@@ -305,12 +307,14 @@ class Speaker:
 
     async def fetch(self, file: File) -> bytes:
         if not file.token.startswith(self.cdn()):
-            raise Invalid(Problem("file.unreadable", "it is not a file of Discord's", file.name, facts={"why": "", "path": ""}))
+            raise Invalid(Problem("file.strange", "it is not a file of Discord's", file.name, facts={"path": file.name}))
+        if not file.name.lower().endswith(TEXTS):
+            raise Invalid(Problem("file.kind", "it is no text", file.name, facts={"path": file.name}))
         try:
             content = await self.wire.read(file.token, SIZE_BYTES, FETCH_S) if file.size_bytes <= SIZE_BYTES else None
         except Refused as error:
-            facts = {"path": file.name, "why": str(error)}
-            raise Invalid(Problem("file.unreadable", str(error), file.name, facts=facts)) from error
+            code = "file.slow" if error.status == TIMED_OUT else "file.gone"
+            raise Invalid(Problem(code, str(error), file.name, facts={"path": file.name})) from error
         if content is None:
             facts = {"size": str(file.size_bytes), "limit": str(SIZE_BYTES)}
             raise Invalid(Problem("file.large", f"{file.size_bytes} bytes", file.name, facts=facts))

@@ -1,5 +1,7 @@
 """What happens to a draft, decided on plain values."""
 
+import pytest
+
 from bot.core.records import Draft, Run
 from bot.core.rules import Quota, Role
 from bot.core.talk import (
@@ -383,3 +385,14 @@ def test_the_github_name_is_remembered_for_the_next_draft(talk: Talk) -> None:
 
     draft: Draft | None = talk.draft
     assert draft and draft.answers == {"sources.github": "alice-lab"}
+
+
+@pytest.mark.parametrize("verb", ["keep", "drop"])
+def test_a_button_of_an_example_that_has_gone_says_so_and_touches_no_other(talk: Talk, verb: str) -> None:
+    name = complete(talk)
+    before = answers(talk)
+    gone = max(int(part) for part in before["example"].split()) + 1
+    effects = talk(Press(f"draft.{verb}|{name}.example.{gone}"))
+
+    assert answers(talk) == before
+    assert any(text.startswith(talk.words("press.stale")) for text in texts(effects))

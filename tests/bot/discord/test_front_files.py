@@ -79,7 +79,7 @@ async def test_a_file_that_does_not_come_in_time_is_refused_and_taken_when_it_is
     fake.file(said["attachments"][0]).slow_s = 30.0
     await labbot.after(_release(fake))
 
-    assert "qna.yaml cannot be read" in labbot.texts(bob.dm)[-1]
+    assert "qna.yaml did not come in time" in labbot.texts(bob.dm)[-1]
     monkeypatch.undo()
     await labbot.after(bob.says(bob.dm, "", files=[("qna.yaml", ENTRY)]))
     assert any("Examples 5/5" in text for text in labbot.texts(bob.dm))
@@ -91,7 +91,17 @@ async def test_a_file_that_is_not_discord_s_is_not_fetched(labbot: Labbot, fake:
     await labbot.after(bob.says(bob.dm, "", files=[("qna.yaml", ENTRY)]))
     fake.world.cdn = ours
 
-    assert "cannot be read" in labbot.texts(bob.dm)[-1]
+    assert "does not come from Discord" in labbot.texts(bob.dm)[-1]
+
+
+async def test_a_file_that_is_no_text_by_its_name_is_not_fetched(labbot: Labbot, fake: Discord, bob: Person) -> None:
+    await labbot.start()
+    fake.hold()
+    said = await bob.says(bob.dm, "", files=[("photo.PNG", ENTRY)])
+    fake.file(said["attachments"][0]).slow_s = 30.0
+    await labbot.after(_release(fake))
+
+    assert "photo.PNG is no text that I can take" in labbot.texts(bob.dm)[-1]
 
 
 async def test_a_file_that_is_refused_takes_nothing_from_the_draft_it_was_meant_for(

@@ -222,3 +222,19 @@ async def test_a_log_in_waits_for_a_discord_that_does_not_answer(labbot: Labbot,
     await labbot.start()
 
     assert fault.met == 1
+
+
+# --- several connections
+
+
+async def test_over_several_connections_it_answers_as_over_one(
+    labbot: Labbot, fake: Discord, channel: Channel, bob: Person
+) -> None:
+    fake.gateway_.shards = 2
+    await labbot.start(platforms__discord__shards="true")
+    await labbot.after(bob.says(channel, "/quota", mention=True))
+    heard = await labbot.acked(bob.slash(channel, "help"))
+
+    assert len(fake.gateway_.sessions) == 2
+    assert (await labbot.front.health()).good
+    assert heard.callback and "What I understand" in heard.callback["data"]["content"]
