@@ -53,6 +53,7 @@ bench: .venv/dev
 	$(PY) -m tests.bench.engine
 	$(PY) -m tests.bench.chat
 	$(PY) -m tests.bench.pool
+	$(PY) -m tests.bench.discord --seconds 20 --conversations 20
 
 clean:
 	rm -rf .venv .cache *.egg-info
