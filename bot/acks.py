@@ -50,7 +50,7 @@ class Acks:
 
     async def first(self, ack: Ack) -> Ack | None:
         """Keep an interaction that nothing is known of yet; else return what is, and leave it so."""
-        row = (f"bot:ack:{self.platform}:{ack.event}", pack(ack), "EX", LIVES_S)
+        row = (f"bot:ack:{self.platform}:{ack.event}", pack(replace(ack, user="")), "EX", LIVES_S)
         return None if await self.memory.do("SET", *row, "NX") else await self.read(ack.event)
 
     async def read(self, event: str) -> Ack | None:
@@ -64,9 +64,10 @@ class Acks:
         found = [unpack(row, Ack) for row in rows if row]
         return [ack for ack in found if ack.state in ("open", "answering", "deferred")]
 
-    async def heard(self, event: str) -> bool:
-        """Whether an interaction is in the inbox: what it asks for was done, or will be."""
-        return bool(await self.memory.do("EXISTS", f"bot:inbox:{self.platform}:{event}"))
+    async def heard(self, event: str) -> Literal["", "waits", "decided"]:
+        """Whether an interaction is in the inbox, and what it asks for decided; "" if it was never heard."""
+        row = await self.memory.do("GET", f"bot:inbox:{self.platform}:{event}")
+        return "" if row is None else "decided" if row == b"decided" else "waits"
 
     # --- edits of old messages
 
@@ -74,8 +75,9 @@ class Acks:
         """Note that a message does not show its newest revision yet."""
         await self.memory.do("HSET", f"bot:late:{self.platform}", message.key, message.place)
 
-    async def came(self, message: Message) -> None:
-        await self.memory.do("HDEL", f"bot:late:{self.platform}", message.key)
+    async def came(self, key: str) -> None:
+        """The newest edit of a message is shown, or there is no such message any more."""
+        await self.memory.do("HDEL", f"bot:late:{self.platform}", key)
 
     async def late(self) -> list[tuple[str, str]]:
         """Place and key of every message whose newest edit waits."""

@@ -23,20 +23,7 @@ from bot.core.gate import ACTS
 from bot.core.known import Known, Serving, runs
 from bot.core.records import Run
 from bot.core.rules import Role
-from bot.core.talk import (
-    Answer,
-    Cancel,
-    Command,
-    Dialog,
-    Effect,
-    Event,
-    Forget,
-    Look,
-    Save,
-    Show,
-    Start,
-    short,
-)
+from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, Forget, Look, Save, Show, Start, short
 from bot.core.words import Table, Words, pick
 from bot.counts import Counts
 from bot.following import Following
@@ -53,6 +40,7 @@ from pipeline.runs import Runs
 log = logging.getLogger("labbot")
 
 SWEEP_S = 6 * 3600.0  # between two looks for messages that are older than conversations are kept
+CATCH_UP_S = 1.0  # that long what an earlier process heard is answered before people are heard: theirs comes after it
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # waits between attempts while something is away; the last one repeats
 
 T = TypeVar("T")
@@ -111,13 +99,17 @@ class App:
 
     async def _serve(self, ready: asyncio.Event | None) -> None:
         for place in await self._insist(lambda: self.store.outboxes(self.platform)):
-            await self._insist(partial(self._carry_out, place, again=True))
+            await self._guarded(self._insist(partial(self._carry_out, place, again=True)), counts=False)
+        # read before events are decided: those watch a run before it is there, and then follow it themselves
+        watched = await self._insist(lambda: self.store.watched(self.platform))
         for event in await self._insist(lambda: self.store.todo(self.platform)):
             self._spawn(self._handle(event))
-        await self.idle()
-        for run, order in (await self._insist(lambda: self.store.watched(self.platform))).items():
+        for run, order in watched.items():
             self._follow(run, order)
         self._spawn(self._sweep(), counts=False)
+        with suppress(TimeoutError):  # an event that cannot be decided yet keeps nobody from being heard
+            async with asyncio.timeout(CATCH_UP_S):
+                await self.idle()
         if ready:
             ready.set()
         await asyncio.Event().wait()
@@ -217,8 +209,10 @@ class App:
         """Decide an event under its locks; a mistake of ours is committed as the sentence that says so."""
         hold = await self.store.hold(event)
         try:
-            effects = await self._effects(event, await self._know(event))
-            return await self.store.commit(event, hold, await self._writes(event, effects))
+            async with self.store.renewed(hold):
+                effects = await self._effects(event, await self._know(event))
+                writes = await self._writes(event, effects)
+            return await self.store.commit(event, hold, writes)
         except Temporary:
             raise
         except Exception:

@@ -18,7 +18,9 @@ class Key:
 KEYS = (
     Key("bot:alias:{platform}:{workspace}:{user}", "the id of ours for somebody on a platform", False),
     Key("bot:user:{platform}:{person}", "what a platform calls somebody, and their language there", False),
-    Key("bot:room:{place}", "the channel or thread in which a conversation goes on", False),
+    Key(
+        "bot:room:{place}", "the channel or thread in which a conversation goes on; of a mention as long as that is kept", False
+    ),
     Key("bot:rooms:{platform}:{room}", "the conversation that goes on in a channel or thread", False),
     Key("bot:ack:{platform}:{event}", "how an interaction is answered: its token, and by which message", False, "15 minutes"),
     Key("bot:menu:{platform}", "which commands a platform was given last", False),

@@ -35,10 +35,11 @@ class Rooms:
         """Note that a room is about to be made."""
         await self.memory.do("SET", f"bot:room:{place}", "?")
 
-    async def keep(self, place: str, room: str) -> None:
-        await self.memory.all(
-            [("SET", f"bot:room:{place}", room), ("SET", f"bot:rooms:{self.platform}:{room}", place)], atomic=True
-        )
+    async def keep(self, place: str, room: str, for_s: float = 0.0) -> None:
+        """Note that a place goes on in a room, for so many seconds; 0: until it is dropped."""
+        gone = ("EX", int(for_s)) if for_s else ()
+        rows = ((f"bot:room:{place}", room), (f"bot:rooms:{self.platform}:{room}", place))
+        await self.memory.all([("SET", *row, *gone) for row in rows], atomic=True)
 
     async def drop(self, place: str) -> None:
         """The room is gone, or the place is: neither leads to the other from now on."""

@@ -25,6 +25,15 @@ for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
 return 1
 """
 
+# KEYS: the locks. ARGV: token, lease in ms. All of them or none: who has lost one has lost its event.
+RENEW = """
+for _, key in ipairs(KEYS) do
+  if redis.call('GET', key) ~= ARGV[1] then return 0 end
+end
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
+return 1
+"""
+
 # KEYS: inbox row, todo, then the locks. ARGV: token, event id, retention, commands as JSON. The decided row keeps no words.
 COMMIT = """
 for i = 3, #KEYS do

@@ -8,7 +8,8 @@ or nothing, and only while the locks are still ours; `sent` marks what a platfor
 import asyncio
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from bot.core.talk import Answer, Dialog, Event, direct
 from bot.keys import DAY_S, Retention
 from bot.pack import pack, unpack
 from bot.rows import Message, Order
-from bot.scripts import COMMIT, FINISH, HEAR, HOLD, PERSON
+from bot.scripts import COMMIT, FINISH, HEAR, HOLD, PERSON, RENEW
 from pipeline.errors import Temporary
 from pipeline.memory import Memory
 
@@ -138,6 +139,23 @@ class Store:
                 return Hold(token, tuple(keys))
             await asyncio.sleep(WAIT_S)
         raise Temporary(f"{event.place} is busy")
+
+    @asynccontextmanager
+    async def renewed(self, hold: Hold) -> AsyncIterator[None]:
+        """Extend the locks for as long as the block takes and they are ours: a file may be fetched longer than a lease."""
+        renewing = asyncio.create_task(self._renew(hold))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, hold: Hold) -> None:
+        ours = True
+        while ours:
+            await asyncio.sleep(self.lease_s / 3)
+            with suppress(Temporary):  # it may be back before the lease is over
+                ours = bool(await self.memory.script(RENEW, [*hold.keys], hold.token, int(self.lease_s * 1000)))
 
     async def know(self, event: Event, acts: Sequence[str], mentioned: Iterable[str] = ()) -> Read:
         """Read what the core must know about an event, in three round trips."""
@@ -309,6 +327,10 @@ class Store:
         row = await self.memory.do("HGET", f"bot:sent:{message.place}", message.key)
         address, _, revision = row.decode().rpartition("\n") if row else ("", "", "-1")
         return address, int(revision)
+
+    async def shown(self, place: str) -> set[str]:
+        """The addresses of all messages of a place that were shown."""
+        return {row.decode().rpartition("\n")[0] for row in await self.memory.do("HVALS", f"bot:sent:{place}")}
 
     async def sent(self, message: Message, address: str) -> None:
         """Note that the platform shows this revision of a message; others who look at the place hear of it."""

@@ -1,7 +1,8 @@
 """Messages that streams write: begun in the order of their outbox, shown as they grow, saved and shown whole at their end."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +13,10 @@ from bot.store import Store
 from bot.voice import Stream, Voice
 from bot.writing import Writing
 from pipeline.errors import Temporary
+
+log = logging.getLogger("labbot")
+
+PAUSE_S = 5.0  # for all that an ending process has to say of what carries on: it may be killed soon
 
 T = TypeVar("T")
 
@@ -58,11 +63,20 @@ class Streaming:
         return bool(found)
 
     async def pause(self) -> None:
-        """Say in each message that is not whole that it carries on after the restart."""
-        for writing in [*self.writing.values()]:
-            note = pick(self.tables, writing.message.locale)("restart.carries_on")
-            with suppress(Temporary):
-                await self.voice.pause(writing.unfinished(note))
+        """Say in each message that is not whole that it carries on after the restart: of all at once, in PAUSE_S at most."""
+        await asyncio.gather(*(self._pause(writing) for writing in [*self.writing.values()]))
+
+    async def _pause(self, writing: Writing) -> None:
+        writing.paused = True
+        note = pick(self.tables, writing.message.locale)("restart.carries_on")
+        try:
+            async with asyncio.timeout(PAUSE_S), writing.showing:
+                if not writing.whole:
+                    await self.voice.pause(writing.unfinished(note))
+        except (TimeoutError, Temporary) as error:
+            log.warning("message %s does not say that it carries on: %r", writing.message.key, error)
+        except Exception:
+            self.logged(f"the pause of message {writing.message.key}")
 
     async def write(self, writing: Writing, done: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Write a stream into its message; stopped, failed or finished, what there is of it is saved and shown.
@@ -76,10 +90,15 @@ class Streaming:
                 self.counts.first_tokens.add(writing.first_s)
             whole = await self.insist(lambda: self._end(writing, stream))
             if whole:
-                await self.insist(lambda: self.show(whole, again=False))
+                await self.insist(lambda: self._show_whole(writing, whole))
             await self.insist(done)
         finally:
             self.writing.pop(message.key, None)
+
+    async def _show_whole(self, writing: Writing, whole: Message) -> None:
+        async with writing.showing:
+            await self.show(whole, again=False)
+            writing.whole = True
 
     def _editing(self) -> Callable[[Message], Coroutine[Any, Any, None]]:
         """Edits of one message, whose address is read once."""

@@ -24,6 +24,9 @@ class Writing:
         self.message, self.newest, self.name = message, message.body, message.body.stream
         self.how: How = "done"
         self.first_s: float | None = None  # from its beginning to the first words that stay
+        self.paused = False  # nothing but its end is shown from now on
+        self.whole = False  # its end is shown
+        self.showing = asyncio.Lock()  # one after the other: what is shown last stays
         self._over, self._news = asyncio.Event(), asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
@@ -78,10 +81,11 @@ class Writing:
         while not self._over.is_set():
             await self._news.wait()
             self._news.clear()
-            if self._over.is_set():
-                return  # the end is shown by who saves it
             try:
-                await edit(replace(self.message, body=replace(self.newest, stream="")))
+                async with self.showing:
+                    if self.paused or self._over.is_set():
+                        return  # the end is shown by who saves it
+                    await edit(replace(self.message, body=replace(self.newest, stream="")))
             except Temporary as error:  # the platform or the memory is away: the next edit shows more, the last is insisted on
                 log.info("message %s: %s", self.message.key, error)
             with suppress(TimeoutError):

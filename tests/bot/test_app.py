@@ -1,12 +1,15 @@
 """The shell: order, streams, failures, and what a crash leaves."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bot import app as app_module
 from bot.app import App
 from bot.core.decide import decide
 from bot.core.known import Known
@@ -97,7 +100,9 @@ def made(store: Store, memory: Memory, settings: Settings, tmp_path: Path) -> Ca
 async def running(app: App) -> AsyncIterator[None]:
     ready = asyncio.Event()
     task = asyncio.create_task(app.run(ready))
-    await ready.wait()
+    async with asyncio.timeout(10):
+        await ready.wait()
+    await app.idle()  # what was left is answered
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -157,6 +162,79 @@ async def test_what_was_decided_and_not_said_the_next_process_says_once(made: Ca
             pass
 
     assert [what for what, _ in screen.calls] == ["post"]
+
+
+async def test_one_place_whose_outbox_a_mistake_of_ours_stops_ends_no_process_and_waits_for_the_next(
+    made: Callable[..., App], store: Store
+) -> None:
+    screen = Screen()
+    screen.away = 10_000
+    places = ("terminal:@p1", "terminal:@p2")
+    async with running(app := made(screen, echo)):
+        for number, place in enumerate(places):
+            event = replace(said(number, place, place), at=time.time())  # an older one would be swept away by then
+            await app.hear(event)
+        async with asyncio.timeout(5):
+            while len(await store.outboxes("terminal")) < 2:
+                await asyncio.sleep(0.01)
+    screen.away, post = 0, screen.post
+
+    async def refuses(message: Message) -> str:
+        if message.place == places[0]:
+            raise ZeroDivisionError
+        return await post(message)
+
+    screen.post = refuses  # type: ignore[method-assign]
+    async with running(app := made(screen, echo)):
+        await app.hear(replace(said(2, "later", places[1]), at=time.time()))
+        await app.idle()
+    first = screen.texts()
+    screen.post = post  # type: ignore[method-assign]
+    async with running(made(screen, echo)):
+        pass
+
+    assert first == [f"heard {places[1]}", "heard later"]
+    assert sorted(screen.texts()) == sorted([*first, f"heard {places[0]}"])
+
+
+async def test_an_event_that_cannot_be_decided_yet_keeps_nobody_from_being_heard(
+    made: Callable[..., App], store: Store, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "CATCH_UP_S", 0.0)
+    await store.hear(said(1, "before the crash"))
+    await memory.do("SET", "bot:lock:place:terminal:@p1", "somebody")
+    screen, ready = Screen(), asyncio.Event()
+    app = made(screen, echo)
+    task = asyncio.create_task(app.run(ready))
+    async with asyncio.timeout(10):
+        await ready.wait()
+    await app.hear(said(2, "now", "terminal:@p2"))
+    await screen.until(lambda: screen.texts() == ["heard now"])
+    await memory.do("DEL", "bot:lock:place:terminal:@p1")
+    await app.idle()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert sorted(screen.texts()) == ["heard before the crash", "heard now"]
+
+
+async def test_a_run_that_is_followed_while_what_started_it_is_carried_out_again_tells_each_step_once(
+    made: Callable[..., App], store: Store
+) -> None:
+    def core(event: Event, known: Known) -> list[Effect]:
+        if isinstance(event.act, Said):
+            return [Start("k7.1", "contribution", {})]
+        return [Answer(text=event.act.state)]  # type: ignore[union-attr]
+
+    screen = Screen()
+    async with running(app := made(screen, core)):
+        await app.hear(said(1))
+        await screen.until(lambda: screen.texts() == ["waiting"])
+    await store.hear(said(2))
+    async with running(made(screen, core)):
+        watched = await store.watched("terminal")
+
+    assert (screen.texts(), [*watched]) == (["waiting"], ["k7.1"])
 
 
 async def test_a_message_that_an_earlier_process_posted_is_found_and_not_posted_again(

@@ -89,6 +89,22 @@ async def test_a_draft_is_held_from_whatever_place_it_is_changed(store: Store, m
     waiting.cancel()
 
 
+async def test_locks_are_held_for_as_long_as_they_are_renewed_and_only_while_they_are_ours(
+    store: Store, memory: Memory
+) -> None:
+    store.lease_s = 0.3
+    hold = await store.hold(said("e1"))
+    await memory.do("PEXPIRE", hold.keys[0], 60_000)
+    async with store.renewed(hold):
+        async with asyncio.timeout(5):
+            while await memory.do("PTTL", hold.keys[0]) > 300:
+                await asyncio.sleep(0.01)
+        await memory.do("SET", hold.keys[0], "somebody", "PX", 60_000)
+        await asyncio.sleep(0.2)
+
+        assert await memory.do("PTTL", hold.keys[0]) > 300
+
+
 async def test_a_dead_holders_locks_are_free_after_the_lease(store: Store) -> None:
     await store.hold(said("e1"))
 

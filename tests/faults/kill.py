@@ -179,6 +179,7 @@ async def session(folder: Path, url: str, die_at: int) -> int:
     ready = asyncio.Event()
     tasks = [asyncio.create_task(app.run(ready)), asyncio.create_task(pool.serve())]
     await ready.wait()
+    await app.idle()  # the person reads what there is before they go on
     person = await store.person("double", "", "alice", "alice")
     acknowledged = folder / "acknowledged"
     home = f"double:@{person}"

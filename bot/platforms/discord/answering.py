@@ -160,7 +160,8 @@ class Answering:
 
     async def choices(self, one: Open, found: list[str]) -> None:
         """What could be meant by what is typed into a command's option."""
-        data = {"choices": [{"name": text[: limits.OPTION], "value": text[: limits.OPTION]} for text in found]}
+        whole = [text for text in found if len(text) <= limits.OPTION]  # what is cut would be the name of something else
+        data = {"choices": [{"name": text, "value": text} for text in whole]}
         await self._callback(one, CHOICES, data)
 
     async def over(self, event: str, said: Callable[[], Payload]) -> None:
@@ -191,9 +192,12 @@ class Answering:
         What was not heard gets no answer: by that people see that they must do it again.
         """
         for ack in await self.acks.unfinished():
+            how = await self.acks.heard(ack.event)
+            if how == "waits":
+                continue  # it is decided yet, and ended then
             one = self._open.setdefault(ack.event, Open(ack, None))
             if one.heard_at is None:
-                one.heard = await self.acks.heard(ack.event)
+                one.heard = how == "decided"
                 await self.over(ack.event, partial(said, ack.locale))
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ a crash hands in what it finds there. Events that this process has heard go the 
 """
 
 import asyncio
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,16 +21,24 @@ from bot.rows import message_key
 from bot.unheard import Journal
 from pipeline.errors import Temporary
 
+log = logging.getLogger("labbot.discord")
+
 KNOWN = 10_000  # people whose ids of ours are remembered, and events whose authors are
 
 _PERSON = re.compile(r"<@!?(\d+)>")
 
+K = TypeVar("K")
 T = TypeVar("T")
-Away = Callable[[Heard, str], Awaitable[None]]
+Away = Callable[[Heard, str, bool], Awaitable[bool]]
 
 
 class Ear:
-    """Hands in what is heard. `away` is told of the first event in a room that has to wait ("redis"), and of the end ("")."""
+    """Hands in what is heard.
+
+    `away` is told of the first message in a room that has to wait ("redis"; "disk": it could not be written down either), of
+    every interaction that has to, and of the end (""); the third argument says whether it may be told in the room. It
+    returns whether one person was told alone.
+    """
 
     def __init__(
         self,
@@ -46,7 +55,7 @@ class Ear:
         self._people: OrderedDict[str, tuple[str, User]] = OrderedDict()
         self._authors: OrderedDict[str, str] = OrderedDict()
         self._queue: asyncio.Queue[Heard] = asyncio.Queue()
-        self._told: dict[str, Heard] = {}
+        self._told: dict[tuple[str, str], Heard] = {}  # by room or interaction, and what is away
 
     def author(self, event: str) -> str:
         """The Discord id of whoever an event came from, if it was heard lately."""
@@ -58,32 +67,45 @@ class Ear:
         return len(self.journal)
 
     async def take(self, heard: Heard) -> None:
-        """Take an act in: in the inbox when this returns, or on disk while the memory is away."""
-        _remember(self._authors, heard.id, heard.user)
+        """Take an act in: in the inbox when this returns, or on disk while the memory is away, if that has room."""
+        remember(self._authors, heard.id, heard.user)
         if self._queue.empty() and not self._told:
             try:
-                await self.app.hear(await self.event(heard))
-                return
+                return await self._hear(heard)
             except Temporary:
                 pass  # it waits, and the person is told so
-        await asyncio.to_thread(self.journal.add, heard)
+        what = "redis"
+        try:
+            await asyncio.to_thread(self.journal.add, heard)
+        except OSError as error:
+            log.warning("discord: what was heard is kept by this process alone: %s", error)
+            what = "disk"
         self._queue.put_nowait(heard)
-        if heard.room not in self._told:
-            self._told[heard.room] = heard
-            await self.away(heard, "redis")
+        if not isinstance(heard.act, Unsaid):  # whoever deletes something waits for nothing
+            await self._tell(heard, what)
+
+    async def _tell(self, heard: Heard, what: str) -> None:
+        """Tell why it has to wait, unless its room knows; an interaction gets its own word."""
+        room, alone = (heard.room, what), heard.id.startswith("i")
+        known = room in self._told
+        if known and not alone:
+            return
+        self._told[(heard.id, what) if alone else room] = heard
+        if not await self.away(heard, what, not known):
+            self._told.setdefault(room, heard)
 
     async def run(self) -> None:
         """Hand in what waits, in order, for as long as it takes; first what earlier processes left."""
-        for heard in self.journal.take_over():
+        for heard in await asyncio.to_thread(self.journal.take_over):
             self._queue.put_nowait(heard)
         while True:
             heard = await self._queue.get()
             await self._insist(heard)
-            self.journal.take_out(heard)
+            await asyncio.to_thread(self.journal.take_out, heard)
             if self._queue.empty():
                 told, self._told = self._told, {}
-                for one in told.values():
-                    await self.away(one, "")
+                for one in {one.room: one for one in told.values()}.values():
+                    await self.away(one, "", True)
             self._queue.task_done()
 
     async def idle(self) -> None:
@@ -95,16 +117,28 @@ class Ear:
         waits = iter(RETRY_S)
         while True:
             try:
-                await self.app.hear(await self.event(heard))
-                return
+                return await self._hear(heard)
             except Temporary:
                 await asyncio.sleep(next(waits, RETRY_S[-1]))
+            except Exception:
+                return log.exception("discord: %s could not be heard", heard.id)
+
+    async def _hear(self, heard: Heard) -> None:
+        """Hand it in, unless it concerns nobody. Raises Temporary."""
+        if not isinstance(heard.act, Unsaid) or await self._was_heard(heard, heard.act.message):
+            await self.app.hear(await self.event(heard))
+
+    async def _was_heard(self, heard: Heard, message: str) -> bool:
+        """Whether a message that was deleted is in the inbox, or in the conversation, which is kept for longer."""
+        if await self.app.store.memory.do("EXISTS", f"bot:inbox:{PLATFORM}:m{message}"):
+            return True
+        return bool(await self._who_said(await self._place(heard, ""), message))
 
     # --- ids of ours
 
     async def event(self, heard: Heard) -> Event:
         """The event that it is. Raises Temporary."""
-        person = await self.person(heard.user, heard.name, heard.locale)
+        person, known = await self.person(heard.user, heard.name, heard.locale)
         place = await self._place(heard, person)
         act = heard.act
         if isinstance(act, Command):
@@ -120,7 +154,7 @@ class Ear:
             act,
             PLATFORM,
             workspace,
-            heard.locale or self._people[heard.user][1].locale or self.locale,
+            heard.locale or known.locale or self.locale,
             self.roles_of(workspace, heard.roles),
         )
 
@@ -134,8 +168,8 @@ class Ear:
         self.threads.names[place] = heard.title
         return place
 
-    async def person(self, user: str, name: str, locale: str = "") -> str:
-        """Our id for a user of Discord's. What language they use there is remembered for what comes without one."""
+    async def person(self, user: str, name: str, locale: str = "") -> tuple[str, User]:
+        """Our id for a user of Discord's, and what is known of them: their language is for what comes without one."""
         if user not in self._people:
             person = await self.app.store.person(PLATFORM, PLATFORM, user, name)
             if name != user:
@@ -144,17 +178,18 @@ class Ear:
             if not known.id:
                 known = User(user, locale)
                 await self.rooms.know(person, known)
-            _remember(self._people, user, (person, known))
+            remember(self._people, user, (person, known))
         person, known = self._people[user]
         if locale and known.locale != locale:
-            await self.rooms.know(person, User(user, locale))
-            self._people[user] = (person, User(user, locale))
-        return person
+            known = User(user, locale)
+            await self.rooms.know(person, known)
+            remember(self._people, user, (person, known))
+        return person, known
 
     async def _named(self, text: str, names: Mapping[str, str]) -> str:
         """A command's text with people by ids of ours; somebody who never came gets one too."""
         ids = dict.fromkeys(_PERSON.findall(text))
-        people = {user: await self.person(user, names.get(user, user)) for user in ids}
+        people = {user: (await self.person(user, names.get(user, user)))[0] for user in ids}
         return _PERSON.sub(lambda mark: f"<@{people[mark[1]]}>", text)
 
     async def _who_said(self, place: str, message: str) -> str:
@@ -168,7 +203,7 @@ class Ear:
         self._people.clear()
 
 
-def _remember(known: OrderedDict[str, T], name: str, what: T) -> None:
+def remember(known: OrderedDict[K, T], name: K, what: T) -> None:
     """Keep the newest only, so that years of service take no more memory than a day."""
     known[name] = what
     if len(known) > KNOWN:

@@ -23,6 +23,9 @@ Draw = Callable[[Message], Awaitable[list[Payload]]]
 Again = Callable[[str, Message, list[Payload], Refused], Awaitable[str]]
 
 
+AGAIN_S = 1.0  # until an edit is tried again that Discord, or the memory, was away for
+
+
 class Edits:
     """Keeps what stands at an address up to date. `draw` makes a message's payloads; `again` posts one that is gone."""
 
@@ -37,6 +40,7 @@ class Edits:
         self._shown: dict[str, Payload] = {}  # what a streamed message shows, by id
         self._edited: dict[str, float] = {}  # when old messages were edited last, by id
         self._late: dict[str, asyncio.Task[None]] = {}
+        self._early: set[str] = set()  # whose edit Discord has put off once more
 
     async def close(self) -> None:
         await self.newest.close()
@@ -123,22 +127,35 @@ class Edits:
     async def later(self, address: str, message: Message, wait_s: float) -> None:
         """Show a message when its minute has passed, as it stands then; a crash before that does not lose it."""
         await self.acks.wait(message)
+        self._early.add(message.key)
         if message.key not in self._late:
             self._late[message.key] = asyncio.create_task(self._when_due(address, message, wait_s))
 
-    async def _when_due(self, address: str, message: Message, wait_s: float) -> None:
+    async def _when_due(self, address: str, message: Message, first_s: float) -> None:
+        wait_s: float | None = first_s
         try:
-            await asyncio.sleep(wait_s)
-            await self._catch_up(address, message)
-        except (Refused, Temporary, NoDirect) as error:
-            log.warning("discord: an old message was not brought up to date: %s", error)
+            while wait_s is not None:
+                await asyncio.sleep(wait_s)
+                wait_s = await self._catch_up(address, message)
         finally:
             del self._late[message.key]
 
-    async def _catch_up(self, address: str, message: Message) -> None:
-        newest = await self.store.message(message.place, message.key) or message
-        await self.bring(address, newest, await self.draw(newest))
-        await self.acks.came(message)
+    async def _catch_up(self, address: str, message: Message) -> float | None:
+        """Show a message as it stands now. How long until that is to be tried again, None if it is shown or never can be."""
+        self._early.discard(message.key)
+        try:
+            newest = await self.store.message(message.place, message.key) or message
+            await self.bring(address, newest, await self.draw(newest))
+            if message.key in self._early:
+                return limits.OLD_EDIT_S
+            await self.acks.came(message.key)
+        except Temporary as error:
+            log.info("discord: an old message has to wait: %s", error)
+            return AGAIN_S
+        except (Refused, NoDirect) as error:
+            log.warning("discord: an old message was not brought up to date: %s", error)
+            await self.acks.came(message.key)
+        return None
 
     async def tidy(self) -> None:
         """Finish the edits that an earlier process left waiting."""
@@ -147,3 +164,5 @@ class Edits:
             address = (await self.store.address(message))[0] if message else ""
             if message and address:
                 await self.later(address, message, 0.0)
+            else:
+                await self.acks.came(key)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -19,7 +20,7 @@ from bot.house import House
 from bot.platforms.discord import hear, limits, menu, render
 from bot.platforms.discord.answering import Answering
 from bot.platforms.discord.budget import Budget
-from bot.platforms.discord.ear import Ear
+from bot.platforms.discord.ear import Ear, remember
 from bot.platforms.discord.gateway import NEEDED, client, refused_intent, refused_token
 from bot.platforms.discord.hear import Heard
 from bot.platforms.discord.maintainers import maintainers
@@ -55,7 +56,9 @@ class Front:
         self.counts, self.budget = Counts(PLATFORM), budget or Budget()
         self.client = client(settings.bot, self._limited)
         self.wire = Wire(self.client.http, self.budget, self.counts)
-        self.threads = Threads(self.wire, Rooms(house.memory, PLATFORM), house.store.conversation, self)
+        self.threads = Threads(
+            self.wire, Rooms(house.memory, PLATFORM), house.store.conversation, self, house.store.retention.conversations_s
+        )
         acks = Acks(house.memory, PLATFORM)
         self.answering = Answering(self.wire, acks, self.counts, lambda: str(self.client.application_id), clock)
         self.speaker = Speaker(
@@ -63,7 +66,8 @@ class Front:
         )
         self.of_message = menu.of_message(settings.words)
         self.ready = asyncio.Event()
-        self._warned: set[str] = set()
+        self._warned: OrderedDict[str, bool] = OrderedDict()
+        self._parents: OrderedDict[int, str] = OrderedDict()  # of channels that the library does not know
 
     async def serve(self) -> None:
         """Log in, and serve. Raises Invalid where Discord does not take the token, or an intent."""
@@ -240,13 +244,11 @@ class Front:
 
     async def deleted(self, message: int, room: int, guild: int | None) -> None:
         channel: Any = self.client.get_channel(room)
-        parent = str(getattr(channel, "parent_id", None) or "") if isinstance(channel, discord.Thread) else ""
+        parent = str(channel.parent_id) if isinstance(channel, discord.Thread) else self._parents.get(room, "")
         if not parent and await self._has_thread(message):
             room, parent = message, str(room)
-        heard = Heard(
-            f"d{message}", self.clock(), "", "", str(room), hear.unsaid(message), parent=parent, guild=str(guild or "")
-        )
-        await self.ear.take(heard)
+        act, where = hear.unsaid(message), str(guild or "")
+        await self.ear.take(Heard(f"d{message}", self.clock(), "", "", str(room), act, parent=parent, guild=where))
 
     async def _has_thread(self, message: int) -> bool:
         """Whether a thread of ours has begun at a message: what it led to lies there."""
@@ -261,11 +263,14 @@ class Front:
             return ""
         if isinstance(channel, discord.Thread):
             return str(channel.parent_id)
-        try:
-            found = await self.wire.ask("GET", "/channels/{channel_id}", channel_id=str(channel.id))
-        except (Refused, Temporary):
-            return ""
-        return str(found.get("parent_id") or "") if found["type"] in (10, 11, 12) else ""
+        if channel.id not in self._parents:
+            try:
+                found = await self.wire.ask("GET", "/channels/{channel_id}", channel_id=str(channel.id))
+            except (Refused, Temporary):
+                return ""
+            parent = str(found.get("parent_id") or "") if found["type"] in (10, 11, 12) else ""
+            remember(self._parents, channel.id, parent)
+        return self._parents[channel.id]
 
     async def _is_ours(self, message: discord.Message, parent: str) -> bool:
         """Whether labbot has begun a thread, or talks in it already."""
@@ -281,7 +286,7 @@ class Front:
         room = str(message.channel.id)
         if self.house.settings.bot.platforms.discord.message_content or room in self._warned or not parent:
             return
-        self._warned.add(room)
+        remember(self._warned, room, True)
         locale = str(message.guild.preferred_locale) if message.guild else ""
         await self._say(room, "discord.mention_me", locale)
 
@@ -293,7 +298,7 @@ class Front:
         one = self.answering.begin(ack, waits=False)
         found: list[str] = []
         try:
-            person = await self.ear.person(ack.user, interaction.user.display_name, ack.locale)
+            person, _ = await self.ear.person(ack.user, interaction.user.display_name, ack.locale)
             channel: Any = interaction.channel
             here = str(getattr(channel, "parent_id", None) or "")
             place = direct(PLATFORM, person) if interaction.guild_id is None else await self.threads.place(ack.room, here)
@@ -309,13 +314,16 @@ class Front:
         finally:
             self.answering.end(one)
 
-    async def _away(self, heard: Heard, what: str) -> None:
-        """Tell somebody that the memory is away, or back."""
+    async def _away(self, heard: Heard, what: str, aloud: bool) -> bool:
+        """Tell that the memory is away, or back: as the answer to what somebody did (True), else, if `aloud`, in the room."""
         name = f"away.{what or 'back'}"
         words = pick(self.house.settings.words, heard.locale or self.house.settings.bot.words.locale)
         with suppress(Refused, Temporary):
-            if not await self.answering.tell(heard.id, render.answer(Answer(words(name)))[0]):
+            if await self.answering.tell(heard.id, render.answer(Answer(words(name)))[0]):
+                return True
+            if aloud:
                 await self._say(heard.room, name, heard.locale)
+        return False
 
     async def _say(self, room: str, name: str, locale: str) -> None:
         words = pick(self.house.settings.words, locale or self.house.settings.bot.words.locale)
@@ -379,9 +387,12 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
 
 
 def _roles(user: Any) -> tuple[str, ...]:
-    """By what a member may be named in `roles` of a workspace: roles by name and id, the user by id."""
+    """By what a member may be named in `roles` of a workspace: roles by name and id, the user by id.
+
+    A role that is called like an id is none by its name: whoever may name roles would be anybody.
+    """
     roles = getattr(user, "roles", [])
-    return (*(one.name for one in roles), *(str(one.id) for one in roles), str(user.id))
+    return (*(one.name for one in roles if not one.name.isdecimal()), *(str(one.id) for one in roles), str(user.id))
 
 
 def _cdn() -> tuple[str, ...]:

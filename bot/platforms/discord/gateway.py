@@ -1,9 +1,10 @@
-"""The library's client, told what to hear: raw interactions and messages, of each conversation in order, with no views kept."""
+"""The library's client, told what to hear: raw interactions, and messages, of each room in order; no views are kept."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -43,7 +44,7 @@ class Hearer(Protocol):
 
 
 class _Hears(discord.Client):
-    """What both kinds of clients do. Anything of one room is heard in the order in which the gateway told it."""
+    """What both kinds of clients do. Messages of one room are heard in the order in which the gateway told them."""
 
     hearer: Hearer
     heard_at: float
@@ -79,6 +80,10 @@ class _Hears(discord.Client):
             payload.channel_id, lambda: self.hearer.deleted(payload.message_id, payload.channel_id, payload.guild_id)
         )
 
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        for message in sorted(payload.message_ids):
+            await self._in_line(payload.channel_id, partial(self.hearer.deleted, message, payload.channel_id, payload.guild_id))
+
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         log.exception("%s failed", event_method)
 
@@ -89,6 +94,9 @@ class One(_Hears):
 
 class Several(_Hears, discord.AutoShardedClient):
     """A client with as many as Discord wants of it."""
+
+    def deaf(self) -> bool:
+        return super().deaf() or any(one.is_closed() for one in self.shards.values())
 
 
 def client(settings: BotConfig, limited: Callable[[str], None]) -> One | Several:

@@ -17,10 +17,9 @@ ANYWHERE = {"integration_types": [0], "contexts": [0, 1]}  # in servers that hav
 Json = dict[str, Any]
 
 
-def menu(tables: Mapping[str, Table], features: Mapping[str, bool] | None = None) -> list[Json]:
-    """Every command: slash commands, and those of a message. A feature that is off everywhere has none."""
-    off = {name for name, on in (features or {}).items() if not on}
-    specs = [spec for spec in COMMANDS.values() if spec.feature not in off]
+def menu(tables: Mapping[str, Table]) -> list[Json]:
+    """Every command: slash commands, and those of a message."""
+    specs = COMMANDS.values()
     return [*(_slash(spec, tables) for spec in specs), *(_of_message(name, tables) for name in MESSAGE_COMMANDS)]
 
 

@@ -62,6 +62,7 @@ class Speaker:
     # --- new messages
 
     async def post(self, message: Message) -> str:
+        message = await self._hidden(message)
         payloads = await self._drawn(message)
         try:
             if isinstance(message.body, Answer) and message.body.leads and await self._is_here(message):
@@ -73,6 +74,13 @@ class Speaker:
             return await self._aside(message)
         except Refused as error:
             return await self._denied(message, error)
+
+    async def _hidden(self, message: Message) -> Message:
+        """What tells the way to a private thread is for its author alone: it says what the draft is about."""
+        channel = message.place.removeprefix("discord:").partition("/")[0]
+        if not (isinstance(message.body, Answer) and message.body.leads and self.guilds.private(channel)):
+            return message
+        return replace(message, to="".join((await self.threads.conversation(message.body.leads)).people[:1]))
 
     async def _drawn(self, message: Message) -> list[Payload]:
         """The message as Discord's messages, one where it is for one person alone."""
@@ -150,8 +158,12 @@ class Speaker:
         show = Button(words("discord.show"), f"{SHOW}|{message.key}|{message.place}")
         user = await self.rooms.user(message.to)
         payload = render.answer(Answer(words("discord.for_you"), buttons=(show,)), ping=user.id)[0]
-        room = await self.threads.room(message.place)
-        return f"{room}/{await self.posts.put(room, payload, message.key)}"
+        try:
+            room = await self.threads.room(message.place)
+            return f"{room}/{await self.posts.put(room, payload, message.key)}"
+        except (Refused, NoDirect) as error:
+            log.warning("discord: message %s reaches nobody: %s", message.key, error)
+            return ""
 
     async def _denied(self, message: Message, error: Refused) -> str:
         """Discord does not let the bot: who asked is told once what is missing, where that is known; nothing is held up."""
@@ -164,15 +176,15 @@ class Speaker:
             words("discord.lacks", permissions=", ".join(lacks), channel=f"<#{channel}>") if lacks else words("discord.cannot")
         )
         payload, key = render.answer(Answer(told))[0], short(f"denied:{message.event}", 24)
-        one = await self.answering.of(message.event)
-        if one and (one.ack.by == key or await self.answering.reply(one, key, payload, private=True)):
-            return ""
-        if user := self.guilds.author(message.event):
-            found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
-            try:
+        try:
+            one = await self.answering.of(message.event)
+            if one and (one.ack.by == key or await self.answering.reply(one, key, payload, private=True)):
+                return ""
+            if user := self.guilds.author(message.event):
+                found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
                 await self.posts.put(str(found["id"]), payload, key)
-            except Refused as closed:
-                log.warning("discord: in %s: %s; nobody could be told: %s", channel, told, closed)
+        except Refused as closed:
+            log.warning("discord: in %s: %s; nobody could be told: %s", channel, told, closed)
         return ""
 
     # --- edits
@@ -235,8 +247,9 @@ class Speaker:
             mine = await self.posts.newest(room, message.at - NONCE_S, self.guilds.me())
         except (Refused, NoDirect):
             return ""
-        drawn = await self._drawn(message)
-        return next((f"{room}/{one['id']}" for one in mine if _is(one, drawn[0])), "")
+        drawn, shown = await self._drawn(message), await self.store.shown(message.place)
+        fresh = [f"{room}/{one['id']}" for one in mine if _is(one, drawn[0])]
+        return next((address for address in fresh if address not in shown), "")
 
     # --- dialogs
 
@@ -278,7 +291,7 @@ class Speaker:
         message = await self.store.message(place, key)
         words = pick(self.tables, one.ack.locale)
         person = await self.store.person("discord", "discord", one.ack.user, one.ack.user)
-        if message is None or message.to not in ("", person):
+        if message is None or message.to != person:
             gone = render.answer(Answer(words("press.stale")))[0]
             await self.answering.reply(one, key, gone, private=True)
         elif action == FORM and isinstance(message.body, Dialog):
@@ -291,6 +304,7 @@ class Speaker:
     # --- the rest
 
     async def over(self, event: Event) -> None:
+        self.threads.names.pop(event.place, None)
         await self.answering.over(event.id, partial(self._done, event.locale))
 
     def _done(self, locale: str) -> Payload:

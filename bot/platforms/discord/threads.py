@@ -23,6 +23,7 @@ log = logging.getLogger("labbot.discord")
 
 PLATFORM = "discord"
 PUBLIC, PRIVATE = 11, 12  # types of channels
+KNOWN = 10_000  # rooms that are remembered; then the memory is asked anew
 ARCHIVE = 10080  # minutes; a draft rests for days
 
 Talk = Callable[[str], Awaitable[Conversation]]
@@ -55,10 +56,13 @@ class NoDirect(Exception):
 
 
 class Threads:
-    """Finds the room of a place and makes it where there is none yet. `conversation` reads one."""
+    """Finds the room of a place and makes it where there is none yet.
 
-    def __init__(self, wire: Wire, rooms: Rooms, conversation: Talk, guilds: Guilds) -> None:
-        self.wire, self.rooms, self.conversation, self.guilds = wire, rooms, conversation, guilds
+    `conversation` reads one; `keep_s` is how long conversations are kept.
+    """
+
+    def __init__(self, wire: Wire, rooms: Rooms, conversation: Talk, guilds: Guilds, keep_s: float) -> None:
+        self.wire, self.rooms, self.conversation, self.guilds, self.keep_s = wire, rooms, conversation, guilds, keep_s
         self.names: dict[str, str] = {}  # what a thread is to be called that begins at a mention, by place
         self._known: dict[str, str] = {}  # rooms by place
         self._places: dict[str, str] = {}  # places by room, "" where none is kept
@@ -68,6 +72,8 @@ class Threads:
 
     async def place(self, room: str, parent: str) -> str:
         """The place that goes on in a channel, or in a thread of `parent`."""
+        if len(self._places) > KNOWN:
+            self.forget()
         if room not in self._places:
             self._places[room] = await self.rooms.place(room)
         place = self._places[room] or (f"{PLATFORM}:{parent}/{room}" if parent else f"{PLATFORM}:{room}")
@@ -86,9 +92,11 @@ class Threads:
         if place in self._known:
             return self._known[place]
         channel, _, rest = place.removeprefix(f"{PLATFORM}:").partition("/")
-        thread = rest.partition("/")[0]
+        thread, _, draft = rest.partition("/")
         if channel.startswith("@"):
             return await self._made(direct(PLATFORM, channel[1:]))
+        if draft and self.guilds.private(channel):
+            return await self._made(place)  # a mention's thread is for everybody
         return await self._made(f"{PLATFORM}:{channel}/{thread}") if thread else channel
 
     async def _made(self, place: str) -> str:
@@ -96,8 +104,13 @@ class Threads:
         async with lock:
             room = self._known.get(place) or await self.rooms.room(place)
             if room in ("", "?"):
-                room = await self._make(place, perhaps=room == "?")
-                await self._keep(place, room)
+                try:
+                    room = await self._make(place, perhaps=room == "?")
+                    await self._keep(place, room)
+                except Refused as error:
+                    if error.code != Refused.NO_THREADS:
+                        raise
+                    room = place.removeprefix(f"{PLATFORM}:").partition("/")[0]  # where there are none, in the channel itself
             self._known[place] = room
             return room
 
@@ -105,14 +118,16 @@ class Threads:
         channel, _, thread = place.removeprefix(f"{PLATFORM}:").partition("/")
         if channel.startswith("@"):
             return await self._direct(place)
-        if thread.isdecimal():
+        if thread.isdecimal():  # of a mention
             room = await self._of_message(channel, thread, self.names.get(place, ""))
             self.names.pop(place, None)
             return room
         return await self._thread(place, perhaps=perhaps)
 
     async def _keep(self, place: str, room: str) -> None:
-        await self.rooms.keep(place, room)
+        """Note a room. That of a mention is found again without, so it goes when its conversation does."""
+        passing = place.rpartition("/")[2].isdecimal()
+        await self.rooms.keep(place, room, self.keep_s if passing else 0.0)
         self._known[place], self._places[room] = room, place
 
     async def focus(self, place: str) -> None:
@@ -133,8 +148,8 @@ class Threads:
 
     def forget(self) -> None:
         """Ask the memory anew for everything: something in it was taken away."""
-        self._known.clear()
-        self._places.clear()
+        for known in (self._known, self._places, self._there, self._titled, self.names):
+            known.clear()
 
     # --- making them
 
@@ -147,7 +162,7 @@ class Threads:
 
     async def _thread(self, place: str, *, perhaps: bool) -> str:
         """A thread for a draft. Its name ends in the draft's, by which one is found again that was made and not noted."""
-        channel, _, draft = place.removeprefix(f"{PLATFORM}:").partition("/")
+        channel, draft = place.removeprefix(f"{PLATFORM}:").partition("/")[0], place.rpartition("/")[2]
         about = await self.conversation(place)
         if perhaps and (found := await self._found(channel, draft)):
             return found
@@ -176,13 +191,13 @@ class Threads:
         """Add somebody to a thread, once; that it cannot be done keeps nobody from the draft."""
         if (room, person) in self._there:
             return
-        self._there.add((room, person))
         user = await self.rooms.user(person)
         try:
             if user.id:
                 await self.wire.ask("PUT", "/channels/{channel_id}/thread-members/{user_id}", channel_id=room, user_id=user.id)
         except Refused as error:
             log.info("discord: %s was not brought into thread %s: %s", person, room, error)
+        self._there.add((room, person))
 
     async def _of_message(self, channel: str, message: str, name: str) -> str:
         """The thread of a message, begun if it has none: its id is the message's. One without a message is there already."""

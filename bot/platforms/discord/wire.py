@@ -24,7 +24,7 @@ from pipeline.errors import Temporary
 log = logging.getLogger("labbot.discord")
 
 WAITS_S = (0.2, 0.5, 1.0)  # before a request is sent again; after the last the shell takes over
-ANSWER_S = 20.0  # the longest wait for one answer, the library's own patience with a busy Discord included in none of them
+ANSWER_S = 10.0  # the longest wait for one answer, the library's own patience with a busy Discord included in none of them
 BLOCKED_S = 60.0  # rest after a 429 that is not from Discord itself but from what stands before it
 MOST_S = 30.0  # the longest pause (429) that a request waits out where it is; discord.py allows no less
 
@@ -41,6 +41,7 @@ class Refused(Exception):
     TOO_LARGE = 40005
     ARCHIVED = 50083
     THREAD_EXISTS = 160004
+    NO_THREADS = 50024  # not in a channel of that kind: voice, for one
 
     def __init__(self, code: int, status: int, text: str) -> None:
         super().__init__(f"{status} {code}: {text}")
@@ -105,13 +106,14 @@ class Wire:
 
         async def once() -> Any:
             self._session = self._session or aiohttp.ClientSession(raise_for_status=_there)
-            return await async_context.get().request(
-                route,
-                self._session,
-                payload=json if json is not None and not files else None,  # type: ignore[arg-type]  # a dict, as JSON is here
-                multipart=multipart,
-                params=query,
-            )
+            async with asyncio.timeout(ANSWER_S):
+                return await async_context.get().request(
+                    route,
+                    self._session,
+                    payload=json if json is not None and not files else None,  # type: ignore[arg-type]  # a dict, as JSON is here
+                    multipart=multipart,
+                    params=query,
+                )
 
         return await self._insist(once, twice=True)
 
@@ -141,6 +143,8 @@ class Wire:
         except discord.RateLimited as error:
             raise Temporary(f"Discord is to be left alone for {error.retry_after:.0f} s") from error
         except discord.HTTPException as error:
+            if error.status == 429 and error.response.headers.get("Via"):  # Discord's own, for one route
+                raise Temporary("Discord is to be left alone there for now") from error
             if error.status == 429:
                 self._blocked_until = now + BLOCKED_S
                 raise Temporary("Discord refuses everything for now") from error

@@ -18,10 +18,7 @@ from tests.fakes.model import Model
 
 FOLDER = Path(__file__).resolve().parents[2] / "transcripts"
 FILES = sorted(FOLDER.glob("*.txt"))
-EACH = [
-    FOLDER / f"{name}.txt"
-    for name in ("bad_input", "chat_edit", "corrections", "drafts", "faq", "grounded", "precheck", "skill")
-]
+EACH = [FOLDER / f"{name}.txt" for name in ("chat_edit", "corrections", "drafts", "faq", "skill")]
 
 
 @pytest.fixture(autouse=True)
