@@ -37,7 +37,7 @@ FORM, SHOW = "form", "show"  # buttons of this platform's own: open a dialog, sh
 
 
 class Speaker:
-    """The voice. `clock` is wall time in seconds, `who` the person and place of an event that was heard lately."""
+    """The voice. `clock` is wall time in seconds, `cdn` tells how the addresses of files begin that people have sent."""
 
     def __init__(
         self,
