@@ -92,7 +92,7 @@ def _command(data: Mapping[str, Any], of_message: Mapping[str, str]) -> Act | No
 def _text(command: str, options: Iterable[Mapping[str, Any]]) -> str:
     """What was given to a command, in the order in which it would be typed."""
     given = {str(one["name"]): one for one in options}
-    if command == "compare" and not {"model", "other"} <= given.keys():
+    if command == "compare" and "question" in given and not {"model", "other"} <= given.keys():
         return ""  # its dialog asks for what is missing; a question alone would be taken for names
     order = [takes.name for takes in COMMANDS[command].takes] if command in COMMANDS else [*given]
     words = (_value(given[name]) for name in order if name in given)
