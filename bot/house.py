@@ -117,7 +117,7 @@ class House:
 @asynccontextmanager
 async def built(settings: Settings, redis_url: str, clock: Callable[[], float], lease_s: float = 3.0) -> AsyncIterator[House]:
     """Everything but the platform; the connection is closed at the end."""
-    memory = connect(redis_url, timeout_s=ANSWER_S, ends=True)
+    memory = connect(redis_url, timeout_s=ANSWER_S)
     installed = Installation(settings.home, settings.data, redis_url, settings.bot, settings.environment)
     checkout = await asyncio.to_thread(lambda: installed.checkout)
     stages, folder = installed.stages, installed.runs

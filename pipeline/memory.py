@@ -19,13 +19,13 @@ _REFUSALS = ("MISCONF", "OOM", "NOAUTH", "LOADING", "BUSY ", "MASTERDOWN", "NORE
 class Memory:
     """A connection pool. Every method raises Temporary while Redis is away, starting or out of room."""
 
-    def __init__(self, redis: Redis, *, ends: bool = False) -> None:
-        self.redis, self.ends = redis, ends
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
 
     async def do(self, *words: Any) -> Any:
         """One command: `await memory.do("HGET", key, field)`."""
         try:
-            with _cancellable(self.ends):
+            with _cancellable():
                 return await self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
         except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
             raise Temporary(f"Redis is away: {error}") from error
@@ -38,7 +38,7 @@ class Memory:
         if not commands:
             return []
         try:
-            with _cancellable(self.ends):
+            with _cancellable():
                 async with self.redis.pipeline(transaction=atomic) as pipe:
                     for words in commands:
                         pipe.execute_command(*words)
@@ -66,7 +66,7 @@ class Memory:
         """What is published on a channel from now on; `ready` is called once nothing is missed any more."""
         try:
             async with self.redis.pubsub() as subscription:
-                with _cancellable(self.ends):
+                with _cancellable():
                     await subscription.subscribe(channel)
                 silent = False
                 while True:
@@ -74,7 +74,7 @@ class Memory:
                     if message is None and silent:
                         raise Temporary("Redis is away: it does not answer")
                     if silent := message is None:
-                        with _cancellable(self.ends):
+                        with _cancellable():
                             await subscription.ping()  # a wire that was forgotten on the way looks like one that is idle
                     elif message["type"] == "subscribe":
                         ready()
@@ -87,16 +87,13 @@ class Memory:
         await self.redis.aclose()
 
 
-def connect(url: str, timeout_s: float | None = None, *, ends: bool = False) -> Memory:
-    """Memory at a URL; nothing is sent before the first command. `timeout_s`: the longest wait for an answer, if any.
-
-    `ends`: a task that is cancelled in a command ends there; a worker finishes what it saves, and ends then.
-    """
-    return Memory(Redis.from_url(url, socket_connect_timeout=timeout_s or 5, socket_timeout=timeout_s), ends=ends)
+def connect(url: str, timeout_s: float | None = None) -> Memory:
+    """Memory at a URL; nothing is sent before the first command. `timeout_s`: the longest wait for an answer, if any."""
+    return Memory(Redis.from_url(url, socket_connect_timeout=timeout_s or 5, socket_timeout=timeout_s))
 
 
 @contextmanager
-def _cancellable(ends: bool) -> Iterator[None]:
+def _cancellable() -> Iterator[None]:
     """Let a task that was cancelled end: redis-py sends by `asyncio.wait_for`, which before Python 3.12 forgets a
     cancellation that comes with the last byte (python/cpython#86296).
     """
@@ -105,7 +102,7 @@ def _cancellable(ends: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        if ends and task and task.cancelling() > before:
+        if task and task.cancelling() > before:
             raise asyncio.CancelledError
 
 

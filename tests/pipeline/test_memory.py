@@ -29,7 +29,7 @@ async def test_a_task_that_is_cancelled_in_a_command_ends_whenever_it_is_cancell
 ) -> None:
     survived = []
     for steps in range(STEPS):
-        memory = connect(server.url, timeout_s=3.0, ends=True)
+        memory = connect(server.url, timeout_s=3.0)
         task = asyncio.ensure_future(work(memory))
         for _ in range(steps):
             await asyncio.sleep(0)

@@ -20,6 +20,7 @@ from pipeline.errors import Invalid
 from pipeline.memory import Memory
 from pipeline.pool import carrying, process
 from pipeline.pool.artefacts import Store
+from pipeline.pool.depot import Depot
 from pipeline.pool.working import serves
 from pipeline.runs import Runs, insist
 from tests.conftest import HOME
@@ -356,7 +357,7 @@ async def test_a_run_that_was_begun_on_one_host_goes_on_at_another_from_its_last
     folder = await start(here, one="rows=3")
     async with pool.carried(here, server.url, command=COMMAND, store=store):
         await until(lambda: (folder / "half-1").exists())
-        await until_kept(here, "log/rows/1-0.jsonl", 4)
+        await until_kept(here, "log/rows/1-0.jsonl", 4, tmp_path / "aside")
         await here.memory.do("SET", "lane:cpu:paused", "until the first host is gone")
     folder.rename(tmp_path / "gone")
     await here.memory.do("DEL", "lane:cpu:paused")
@@ -371,14 +372,14 @@ async def test_a_run_that_was_begun_on_one_host_goes_on_at_another_from_its_last
     assert not (folder / "half-1").exists()
 
 
-async def until_kept(door: Runs, path: str, lines: int) -> None:
-    """Wait until a segment with so many lines is in the store."""
-    assert door.depot.store
+async def until_kept(door: Runs, path: str, lines: int, aside: Path) -> None:
+    """Wait until a segment with so many lines is in the store: looked at `aside`, its stage still writes in the folder."""
+    looked = Depot(door.ledger, aside, door.depot.store)
     async with asyncio.timeout(20):
         while True:
             if (await door.ledger.files("r1")).get(path):
-                await door.depot.bring("r1", path)
-                if len((door.folder / "r1" / path).read_text(encoding="utf-8").splitlines()) >= lines:
+                await looked.bring("r1", path)
+                if len((aside / "r1" / path).read_text(encoding="utf-8").splitlines()) >= lines:
                     return
             await asyncio.sleep(0.05)
 
