@@ -10,6 +10,7 @@ from pipeline.memory import Memory
 LIVES_S = 900  # Discord: an interaction's token, 15 minutes
 
 Kind = Literal["command", "press", "submit"]
+How = Literal["", "waits", "decided"]  # how an event stands in the inbox; "": it was never heard
 State = Literal["open", "answering", "answered", "deferred", "used"]
 
 
@@ -64,10 +65,8 @@ class Acks:
         found = [unpack(row, Ack) for row in rows if row]
         return [ack for ack in found if ack.state in ("open", "answering", "deferred")]
 
-    async def heard(self, event: str) -> Literal["", "waits", "decided"]:
-        """Whether an interaction is in the inbox, and what it asks for decided; "" if it was never heard."""
-        row = await self.memory.do("GET", f"bot:inbox:{self.platform}:{event}")
-        return "" if row is None else "decided" if row == b"decided" else "waits"
+    async def heard(self, event: str) -> How:
+        return await was_heard(self.memory, self.platform, event)
 
     # --- edits of old messages
 
@@ -83,3 +82,9 @@ class Acks:
         """Place and key of every message whose newest edit waits."""
         rows = await self.memory.do("HGETALL", f"bot:late:{self.platform}")
         return [(place.decode(), key.decode()) for key, place in rows.items()]
+
+
+async def was_heard(memory: Memory, platform: str, event: str) -> How:
+    """Whether an event is in the inbox, and what it asks for decided; "" if it was never heard. Raises Temporary."""
+    row = await memory.do("GET", f"bot:inbox:{platform}:{event}")
+    return "" if row is None else "decided" if row == b"decided" else "waits"

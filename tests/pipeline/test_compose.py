@@ -19,6 +19,9 @@ import redis
 import yaml
 from jsonschema import Draft202012Validator
 
+from bot import streaming
+from bot.platforms.discord import front
+from bot.platforms.discord import run as discord_run
 from pipeline import config, embedded, http
 from pipeline.errors import Invalid
 from pipeline.models import catalog, machine
@@ -279,6 +282,12 @@ def test_a_model_servers_command_has_a_plan_here(name: str, secrets: Path) -> No
     without = {key: text for key, text in told.items() if key != "LABBOT_SERVE_KEY_FILE"}
     assert run([*words, "--print"], without)[0] == 2
     assert SERVICES[name]["healthcheck"]["test"][-1] == f"127.0.0.1:{words[-1]}/health"
+
+
+def test_the_bot_for_discord_has_the_time_that_its_end_takes() -> None:
+    grace_s = float(SERVICES["bot-discord"]["stop_grace_period"].removesuffix("s"))
+
+    assert grace_s > front.LEAVE_S + streaming.PAUSE_S + discord_run.CLOSE_S
 
 
 @pytest.mark.parametrize("name", NOT_YET)

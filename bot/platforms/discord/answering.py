@@ -15,7 +15,7 @@ from typing import Any
 from bot.acks import Ack, Acks
 from bot.counts import Counts
 from bot.platforms.discord import limits
-from bot.platforms.discord.render import Payload
+from bot.platforms.discord.render import Payload, flagged
 from bot.platforms.discord.wire import Refused, Wire
 from pipeline.errors import Temporary
 
@@ -121,9 +121,8 @@ class Answering:
                 return await self._stands(one, key, payload, private)
             if not await self._claim(one, key):
                 return await self._stands(one, key, payload, private) if _began(one, key) else ""
-            flags = payload.json.get("flags", 0) | (limits.EPHEMERAL if private else 0)
             try:
-                made = await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
+                made = await self._callback(one, REPLY, (flagged(payload) if private else payload).json, payload)
             except Refused as error:
                 if error.code == Refused.ANSWERED:
                     return await self._stands(one, key, payload, private)
@@ -155,7 +154,7 @@ class Answering:
             if one.ack.state != "open" or self._late(one):
                 return False
             one.ack = replace(one.ack, state="answered")
-            await self._callback(one, REPLY, {**payload.json, "flags": payload.json.get("flags", 0) | limits.EPHEMERAL})
+            await self._callback(one, REPLY, flagged(payload).json)
             return True
 
     async def choices(self, one: Open, found: list[str]) -> None:
@@ -296,8 +295,7 @@ class Answering:
                 await self._callback(one, SEEN)
             else:
                 payload = said()
-                flags = payload.json.get("flags", 0) | limits.EPHEMERAL
-                await self._callback(one, REPLY, {**payload.json, "flags": flags}, payload)
+                await self._callback(one, REPLY, flagged(payload).json, payload)
         except Refused as error:
             if error.code == Refused.ANSWERED and _waits(await self._found(one)):
                 return await self._note(one, state="deferred")

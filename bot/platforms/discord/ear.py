@@ -6,15 +6,15 @@ a crash hands in what it finds there. Events that this process has heard go the 
 
 import asyncio
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from bot.acks import was_heard
 from bot.app import RETRY_S, App
 from bot.core.talk import Command, Event, Said, Unsaid
-from bot.platforms.discord.hear import Heard
+from bot.platforms.discord.hear import MENTION, Heard
 from bot.platforms.discord.threads import PLATFORM, Threads
 from bot.rooms import Rooms, User
 from bot.rows import message_key
@@ -24,8 +24,6 @@ from pipeline.errors import Temporary
 log = logging.getLogger("labbot.discord")
 
 KNOWN = 10_000  # people whose ids of ours are remembered, and events whose authors are
-
-_PERSON = re.compile(r"<@!?(\d+)>")
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -130,7 +128,7 @@ class Ear:
 
     async def _was_heard(self, heard: Heard, message: str) -> bool:
         """Whether a message that was deleted is in the inbox, or in the conversation, which is kept for longer."""
-        if await self.app.store.memory.do("EXISTS", f"bot:inbox:{PLATFORM}:m{message}"):
+        if await was_heard(self.app.store.memory, PLATFORM, f"m{message}"):
             return True
         return bool(await self._who_said(await self._place(heard, ""), message))
 
@@ -188,9 +186,9 @@ class Ear:
 
     async def _named(self, text: str, names: Mapping[str, str]) -> str:
         """A command's text with people by ids of ours; somebody who never came gets one too."""
-        ids = dict.fromkeys(_PERSON.findall(text))
+        ids = dict.fromkeys(MENTION.findall(text))
         people = {user: (await self.person(user, names.get(user, user)))[0] for user in ids}
-        return _PERSON.sub(lambda mark: f"<@{people[mark[1]]}>", text)
+        return MENTION.sub(lambda mark: f"<@{people[mark[1]]}>", text)
 
     async def _who_said(self, place: str, message: str) -> str:
         """Who wrote a message that was deleted: Discord does not tell, the conversation does."""

@@ -213,7 +213,7 @@ class Front:
         if me is None or message.author.bot or (edited and message.edited_at is None):
             return
         parent = await self._parent(message)
-        ours = bool(parent) and await self._is_ours(message, parent)
+        ours = bool(parent) and await self._is_ours(message)
         if not hear.is_for_us(message, me, ours):
             return
         if not (message.content or message.attachments):
@@ -223,7 +223,7 @@ class Front:
         begins = channel and not edited and not hear.answers(message, me)
         title = hear.title_of(getattr(act, "text", "")) or PLATFORM
         stamp = f"e{message.id}.{message.edited_at.timestamp()}" if edited and message.edited_at else f"m{message.id}"
-        begun = channel and edited and await self._has_thread(message.id)
+        begun = channel and edited and await self._goes_on(message.id)
         await self.ear.take(
             Heard(
                 stamp,
@@ -245,15 +245,15 @@ class Front:
     async def deleted(self, message: int, room: int, guild: int | None) -> None:
         channel: Any = self.client.get_channel(room)
         parent = str(channel.parent_id) if isinstance(channel, discord.Thread) else self._parents.get(room, "")
-        if not parent and await self._has_thread(message):
+        if not parent and await self._goes_on(message):
             room, parent = message, str(room)
         act, where = hear.unsaid(message), str(guild or "")
         await self.ear.take(Heard(f"d{message}", self.clock(), "", "", str(room), act, parent=parent, guild=where))
 
-    async def _has_thread(self, message: int) -> bool:
-        """Whether a thread of ours has begun at a message: what it led to lies there."""
+    async def _goes_on(self, room: int) -> bool:
+        """Whether a place of ours goes on in a room. A message at which a thread was begun has that thread's id."""
         with suppress(Temporary):
-            return bool(await self.threads.rooms.place(str(message)))
+            return bool(await self.threads.rooms.place(str(room)))
         return False
 
     async def _parent(self, message: discord.Message) -> str:
@@ -272,14 +272,10 @@ class Front:
             remember(self._parents, channel.id, parent)
         return self._parents[channel.id]
 
-    async def _is_ours(self, message: discord.Message, parent: str) -> bool:
-        """Whether labbot has begun a thread, or talks in it already."""
-        channel: Any = message.channel
-        if getattr(channel, "owner_id", None) == (self.client.user and self.client.user.id):
-            return True
-        with suppress(Temporary):
-            return bool(await self.threads.rooms.place(str(channel.id)))
-        return False
+    async def _is_ours(self, message: discord.Message) -> bool:
+        """Whether labbot has begun the thread of a message, or talks in it already."""
+        owner = getattr(message.channel, "owner_id", None)
+        return owner == (self.client.user and self.client.user.id) or await self._goes_on(message.channel.id)
 
     async def _unread(self, message: discord.Message, parent: str) -> None:
         """A message whose words Discord keeps from us: say once in a draft's thread how one is heard."""
@@ -305,9 +301,8 @@ class Front:
             words = pick(self.house.settings.words, ack.locale)
             known = await self.house.known(person, place, words)
             if typed.command in COMMANDS:
-                found = complete(known, typed.command, typed.text)
-            before = typed.text.rpartition(" ")[0]
-            found = [text.removeprefix(before).strip() for text in found] if typed.command == "compare" else found
+                lines = complete(known, typed.command, typed.before + typed.text)
+                found = [line.removeprefix(typed.before) for line in lines]
             await self.answering.choices(one, found[: limits.CHOICES])
         except (Temporary, Refused) as error:
             log.info("discord: nothing was completed: %s", error)
@@ -343,7 +338,7 @@ class Front:
         channel = self.client.get_channel(int(room)) if room.isdecimal() else None
         return str(getattr(channel, "name", "") or "")
 
-    def private(self, channel: str) -> bool:
+    def private(self) -> bool:
         return self.house.settings.bot.platforms.discord.threads == "private"
 
     def lacks(self, room: str) -> list[str]:
@@ -354,7 +349,7 @@ class Front:
         if guild is None or guild.me is None:
             return []
         mine = channel.permissions_for(guild.me)
-        wanted = "create_public_threads" if self.private(room) else "create_private_threads"
+        wanted = "create_public_threads" if self.private() else "create_private_threads"
         return [name for name in NEEDED if name != wanted and not getattr(mine, name)]
 
     def author(self, event: str) -> str:

@@ -11,19 +11,21 @@ from typing import Any
 import discord
 
 from bot.acks import Kind
+from bot.core.cards import clip
 from bot.core.commands import COMMANDS
 from bot.core.talk import Act, Command, File, Press, Said, Submit, Unsaid
 from bot.pack import register
+from bot.platforms.discord import limits
 from bot.platforms.discord.filled import values
+from bot.platforms.discord.render import CHOICE
 
-CHOICE = "choice"  # the custom id of a card's select: what was chosen is the token
-UPLOAD = "upload"  # the command whose option is a file
-COMMAND, COMPONENT, AUTOCOMPLETE, MODAL = 2, 3, 4, 5  # kinds of interactions
+COMPONENT, AUTOCOMPLETE, MODAL = 3, 4, 5  # kinds of interactions
 OF_A_MESSAGE = 3  # kind of an application command
-FILES = 10
 TITLE = 60  # characters of a message that a thread is called after
 
-_MENTION = re.compile(r"<@!?(\d+)>")
+Option = Mapping[str, Any]
+
+MENTION = re.compile(r"<@!?(\d+)>")  # of a person; the group is their id
 
 
 @register
@@ -52,9 +54,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """What somebody types into an option of a command that is completed: the option's name, and the text before it too."""
+    """What somebody types into an option of a command; `before` is what the options before it hold, a space after each."""
 
     command: str
+    before: str
     text: str
 
 
@@ -89,26 +92,34 @@ def _command(data: Mapping[str, Any], of_message: Mapping[str, str]) -> Act | No
     return Command(str(data["name"]), _text(str(data["name"]), given))
 
 
-def _text(command: str, options: Iterable[Mapping[str, Any]]) -> str:
-    """What was given to a command, in the order in which it would be typed."""
-    given = {str(one["name"]): one for one in options}
-    if command == "compare" and "question" in given and not {"model", "other"} <= given.keys():
+def _text(command: str, options: Iterable[Option]) -> str:
+    """What was given to a command, as it would be typed."""
+    given = _ordered(command, options)
+    names = {str(one["name"]) for one in given}
+    if command == "compare" and "question" in names and not {"model", "other"} <= names:
         return ""  # its dialog asks for what is missing; a question alone would be taken for names
+    return " ".join(filter(None, map(_value, given)))
+
+
+def _ordered(command: str, options: Iterable[Option]) -> list[Option]:
+    """What was given to a command, in the order in which it would be typed: Discord has that in which it was filled in."""
+    given = {str(one["name"]): one for one in options}
     order = [takes.name for takes in COMMANDS[command].takes] if command in COMMANDS else [*given]
-    words = (_value(given[name]) for name in order if name in given)
-    return " ".join(filter(None, words))
+    return [given[name] for name in order if name in given]
 
 
-def _value(option: Mapping[str, Any]) -> str:
+def _value(option: Option) -> str:
     value = str(option["value"])
     return f"<@{value}>" if option["type"] == 6 else value.strip()
 
 
 def typing(data: Mapping[str, Any]) -> Typing:
-    """What is being typed into a command's option, with what stands before it."""
-    options = data.get("options") or []
-    focused = next((at for at, one in enumerate(options) if one.get("focused")), len(options))
-    return Typing(str(data["name"]), _text(str(data["name"]), options[: focused + 1]))
+    """What is being typed into a command's option."""
+    command = str(data["name"])
+    given = _ordered(command, data.get("options") or ())
+    at = next((at for at, one in enumerate(given) if one.get("focused")), len(given))
+    before = "".join(f"{word} " for word in map(_value, given[:at]) if word)
+    return Typing(command, before, "".join(map(_value, given[at : at + 1])))
 
 
 def mentioned(data: Mapping[str, Any]) -> dict[str, str]:
@@ -137,7 +148,7 @@ def said(message: discord.Message, me: int, *, edited: bool = False) -> Act:
         return Command(name.strip(), rest.strip())
     names = {str(one.id): one.display_name for one in message.mentions}
     plain = named(text, names)
-    files = tuple(File(one.filename, one.size, one.url) for one in message.attachments[:FILES])
+    files = tuple(File(one.filename, one.size, one.url) for one in message.attachments[: limits.FILES])
     return Said(plain, files, str(message.id), edited)
 
 
@@ -148,7 +159,7 @@ def unnamed(text: str, me: int | str) -> str:
 
 def named(text: str, names: Mapping[str, str]) -> str:
     """A text with the people in it as they are called."""
-    return _MENTION.sub(lambda mark: f"@{names.get(mark[1], mark[1])}", text)
+    return MENTION.sub(lambda mark: f"@{names.get(mark[1], mark[1])}", text)
 
 
 def unsaid(message: int) -> Unsaid:
@@ -177,5 +188,4 @@ def answers(message: discord.Message, me: discord.ClientUser) -> bool:
 
 def title_of(text: str) -> str:
     """What a thread is called that begins with this text."""
-    line = " ".join(text.split())
-    return line if len(line) <= TITLE else line[: TITLE - 1].rstrip() + "…"
+    return clip(text, TITLE)

@@ -2,9 +2,9 @@
 
 Names of sources: "reference" is developers/components/reference, "messages" resources/message, "interactions"
 interactions/receiving-and-responding, "commands" interactions/application-commands, "threads" topics/threads, "rates"
-topics/rate-limits, "gateway" events/gateway, all of discord/discord-api-docs; "spec" is openapi.json of
-discord/discord-api-spec. Lengths are in characters: Discord counts code points (discord-api-docs#1315, an answer of its
-staff), its apps UTF-16 code units, of which a text never has fewer. We count code units and fit both.
+topics/rate-limits, all of discord/discord-api-docs; "spec" is openapi.json of discord/discord-api-spec. Lengths are in
+characters: Discord counts code points (discord-api-docs#1315, an answer of its staff), its apps UTF-16 code units, of
+which a text never has fewer. We count code units and fit both.
 """
 
 # --- messages
@@ -42,33 +42,19 @@ RADIOS = (2, 10)  # options of a radio group: reference
 UPLOADS = 10  # files of a file upload: reference
 
 # --- interactions
-ANSWER_S = 3.0  # until the first answer, or the token is unknown (10062): interactions
 TOKEN_S = 15 * 60.0  # an interaction's token lives; later ones are refused (50027): interactions
-CHOICES = 25  # of an autocomplete, within the same 3 s: commands
+CHOICES = 25  # of an autocomplete: commands
 
 # --- commands
-COMMANDS = 100  # slash commands of an application, in all places: commands
-COMMAND_MENU = 5  # message commands of an application: commands
 COMMAND_NAME = 32  # commands
 COMMAND_DESCRIPTION = 100  # commands
 COMMAND_OPTIONS = 25  # commands
-COMMAND_TEXT = 8000  # characters of names, descriptions and values of one command: commands
-COMMAND_CREATES = 200  # a day and server: why they are sent only when they have changed: commands
 
 # --- threads and channels
 THREAD_NAME = 100  # threads
-ARCHIVE_MIN = (60, 1440, 4320, 10080)  # minutes without a message until a thread is archived: threads
-RENAMES = (2, 600.0)  # of a channel in so many seconds: discord-api-docs#1900, not in Discord's pages
 
 # --- rates
 EDITS = (5, 5.0)  # messages and edits of a channel in so many seconds: discord-api-docs#20; the headers rule
 OLD_S = 3600.0  # a message older than this is edited at most once a minute (30046): discord-api-docs#4413
 OLD_EDIT_S = 60.0
 REQUESTS = (50, 1.0)  # of a bot, callbacks of interactions not counted: rates
-REFUSALS = (10_000, 600.0)  # 401, 403 and 429 in so many seconds, then an hour of silence: rates
-TYPING_S = 10.0  # "is typing" is shown: resources/channel
-
-# --- gateway
-SENDS = (120, 60.0)  # gateway
-SENT_BYTES = 4096  # of one frame to Discord: gateway
-IDENTIFIES = 1000  # a day: gateway

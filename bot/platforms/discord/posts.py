@@ -1,11 +1,9 @@
 """The bot's own messages in channels, threads and direct conversations: posted once, edited, taken away."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from bot.platforms.discord import limits
-from bot.platforms.discord.render import Payload
+from bot.platforms.discord.render import Payload, unflagged
 from bot.platforms.discord.threads import Threads
 from bot.platforms.discord.wire import Refused, Wire
 
@@ -23,8 +21,7 @@ class Posts:
 
     async def put(self, room: str, payload: Payload, nonce: str) -> str:
         """One message; the same nonce within minutes is the same message."""
-        body = {**payload.json, "nonce": nonce, "enforce_nonce": True}
-        body["flags"] = body.get("flags", 0) & ~limits.EPHEMERAL
+        body = {**unflagged(payload).json, "nonce": nonce, "enforce_nonce": True}
         made = await self.wire.ask("POST", MESSAGES, room=room, json=body, files=payload.files)
         self.wire.counts.sent["post"] += 1
         if not says(made, payload.json):  # an earlier process has posted it as it stood then, and could not note it
@@ -89,8 +86,3 @@ def _shown(component: Mapping[str, Any]) -> Iterator[str]:
             yield text
     for one in component.get("components") or ():
         yield from _shown(one)
-
-
-def unflagged(payload: Payload) -> Payload:
-    """The same as an edit: that only one person sees it was settled when it was posted."""
-    return replace(payload, json={**payload.json, "flags": payload.json.get("flags", 0) & ~limits.EPHEMERAL})

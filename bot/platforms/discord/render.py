@@ -7,7 +7,7 @@ code that is too long, or holds a fence itself, becomes a file. Nobody is notifi
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.core.cards import clip, shown
@@ -40,6 +40,16 @@ class Payload:
 
     json: Json
     files: tuple[tuple[str, bytes], ...] = ()
+
+
+def flagged(payload: Payload) -> Payload:
+    """The same for one person alone, which only the answer to an interaction can be."""
+    return replace(payload, json={**payload.json, "flags": payload.json.get("flags", 0) | limits.EPHEMERAL})
+
+
+def unflagged(payload: Payload) -> Payload:
+    """The same as a message of a room, or as an edit: who sees that was settled when it was posted."""
+    return replace(payload, json={**payload.json, "flags": payload.json.get("flags", 0) & ~limits.EPHEMERAL})
 
 
 # --- cards -----------------------------------------------------------------------------------------------------------

@@ -9,17 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from bot.acks import Acks
 from bot.core.talk import Answer, Button, Card, Dialog, Event, File, direct, short
 from bot.core.words import Table, Words, pick
-from bot.counts import Counts
 from bot.platforms.discord import limits, render
 from bot.platforms.discord.answering import PRIVATE, Answering, Open
 from bot.platforms.discord.budget import Budget
 from bot.platforms.discord.edits import Edits
-from bot.platforms.discord.posts import Posts, unflagged
-from bot.platforms.discord.render import Payload
-from bot.platforms.discord.threads import Guilds, NoDirect, Threads
+from bot.platforms.discord.posts import Posts, says
+from bot.platforms.discord.render import Payload, unflagged
+from bot.platforms.discord.threads import Guilds, NoDirect, Threads, channel_of
 from bot.platforms.discord.wire import Refused, Wire
 from bot.rooms import Rooms
 from bot.rows import Message
@@ -54,8 +52,6 @@ class Speaker:
         self.store, self.wire, self.budget, self.threads = store, wire, budget, threads
         self.answering, self.guilds, self.tables, self.clock, self.cdn = answering, guilds, tables, clock, cdn
         self.rooms: Rooms = threads.rooms
-        self.acks: Acks = answering.acks
-        self.counts: Counts = wire.counts
         self.posts = Posts(wire, threads)
         self.edits = Edits(store, self.posts, budget, answering.acks, self._drawn, self._again, clock)
 
@@ -77,8 +73,7 @@ class Speaker:
 
     async def _hidden(self, message: Message) -> Message:
         """What tells the way to a private thread is for its author alone: it says what the draft is about."""
-        channel = message.place.removeprefix("discord:").partition("/")[0]
-        if not (isinstance(message.body, Answer) and message.body.leads and self.guilds.private(channel)):
+        if not (isinstance(message.body, Answer) and message.body.leads and self.guilds.private()):
             return message
         return replace(message, to="".join((await self.threads.conversation(message.body.leads)).people[:1]))
 
@@ -146,8 +141,7 @@ class Speaker:
             user = self.guilds.author(message.event)
             if not user:
                 raise
-        found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
-        return str(found["id"])
+        return await self.threads.direct_with(user)
 
     async def _aside(self, message: Message) -> str:
         """Somebody takes no direct messages: a button in the channel shows them what is for them alone."""
@@ -170,7 +164,7 @@ class Speaker:
         if error.code not in (Refused.NO_ACCESS, Refused.NO_PERMISSION, Refused.UNKNOWN_CHANNEL):
             log.error("discord: message %s of %s was refused: %s", message.key, message.place, error)
         words = pick(self.tables, message.locale)
-        channel = message.place.removeprefix("discord:").partition("/")[0]
+        channel = channel_of(message.place)
         lacks = [words(f"discord.permission.{one}") for one in self.guilds.lacks(channel)]
         told = (
             words("discord.lacks", permissions=", ".join(lacks), channel=f"<#{channel}>") if lacks else words("discord.cannot")
@@ -181,8 +175,7 @@ class Speaker:
             if one and (one.ack.by == key or await self.answering.reply(one, key, payload, private=True)):
                 return ""
             if user := self.guilds.author(message.event):
-                found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
-                await self.posts.put(str(found["id"]), payload, key)
+                await self.posts.put(await self.threads.direct_with(user), payload, key)
         except Refused as closed:
             log.warning("discord: in %s: %s; nobody could be told: %s", channel, told, closed)
         return ""
@@ -248,7 +241,7 @@ class Speaker:
         except (Refused, NoDirect):
             return ""
         drawn, shown = await self._drawn(message), await self.store.shown(message.place)
-        fresh = [f"{room}/{one['id']}" for one in mine if _is(one, drawn[0])]
+        fresh = [f"{room}/{one['id']}" for one in mine if says(one, drawn[0].json)]
         return next((address for address in fresh if address not in shown), "")
 
     # --- dialogs
@@ -341,17 +334,3 @@ def _alone(answer: Answer) -> Payload:
     short_one = render.answer(replace(answer, text=first[: limits.CONTENT // 2] + "…"))[0]
     file = (render.ANSWER_FILE, answer.text.encode("utf-8", "replace"))
     return Payload({**short_one.json, "attachments": [{"id": "0", "filename": file[0]}]}, (file,))
-
-
-def _is(found: dict[str, object], payload: Payload) -> bool:
-    """Whether a message of a channel says what that one does."""
-    if payload.json.get("content"):
-        return bool(found.get("content") == payload.json["content"])
-    return _texts(found.get("components")) == _texts(payload.json.get("components"))
-
-
-def _texts(components: object) -> list[str]:
-    """The texts of components, nested ones too, in order."""
-    if isinstance(components, dict):
-        return [str(components["content"])] if "content" in components else _texts(components.get("components"))
-    return [text for one in components for text in _texts(one)] if isinstance(components, list) else []

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from bot.core.cards import clip
 from bot.core.records import Conversation
 from bot.core.talk import direct
 from bot.platforms.discord import hear, limits
@@ -38,8 +39,8 @@ class Guilds(Protocol):
     def name(self, room: str) -> str:
         """What a channel or a thread is called; "" if nothing was told of it."""
 
-    def private(self, channel: str) -> bool:
-        """Whether threads for drafts are for their authors only there."""
+    def private(self) -> bool:
+        """Whether threads for drafts are for their authors only."""
 
     def lacks(self, room: str) -> list[str]:
         """The permissions, by Discord's names, that the bot would need in a channel and does not have."""
@@ -95,7 +96,7 @@ class Threads:
         thread, _, draft = rest.partition("/")
         if channel.startswith("@"):
             return await self._made(direct(PLATFORM, channel[1:]))
-        if draft and self.guilds.private(channel):
+        if draft and self.guilds.private():
             return await self._made(place)  # a mention's thread is for everybody
         return await self._made(f"{PLATFORM}:{channel}/{thread}") if thread else channel
 
@@ -110,7 +111,7 @@ class Threads:
                 except Refused as error:
                     if error.code != Refused.NO_THREADS:
                         raise
-                    room = place.removeprefix(f"{PLATFORM}:").partition("/")[0]  # where there are none, in the channel itself
+                    room = channel_of(place)  # where there are none, in the channel itself
             self._known[place] = room
             return room
 
@@ -157,19 +158,23 @@ class Threads:
         user = await self.rooms.user(place.partition("@")[2])
         if not user.id:
             raise NoDirect(place)
-        found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user.id})
+        return await self.direct_with(user.id)
+
+    async def direct_with(self, user: str) -> str:
+        """The room of the direct conversation with a user of Discord's, opened if it is not. Raises Refused and Temporary."""
+        found = await self.wire.ask("POST", "/users/@me/channels", json={"recipient_id": user})
         return str(found["id"])
 
     async def _thread(self, place: str, *, perhaps: bool) -> str:
         """A thread for a draft. Its name ends in the draft's, by which one is found again that was made and not noted."""
-        channel, draft = place.removeprefix(f"{PLATFORM}:").partition("/")[0], place.rpartition("/")[2]
+        channel, draft = channel_of(place), place.rpartition("/")[2]
         about = await self.conversation(place)
         if perhaps and (found := await self._found(channel, draft)):
             return found
         await self.rooms.begin(place)
         asked = {
             "name": named(about.title, draft),
-            "type": PRIVATE if self.guilds.private(channel) else PUBLIC,
+            "type": PRIVATE if self.guilds.private() else PUBLIC,
             "auto_archive_duration": ARCHIVE,
         }
         try:
@@ -202,7 +207,7 @@ class Threads:
     async def _of_message(self, channel: str, message: str, name: str) -> str:
         """The thread of a message, begun if it has none: its id is the message's. One without a message is there already."""
         name = name or await self._title(channel, message)
-        asked = {"name": clipped(name, limits.THREAD_NAME) or "labbot", "auto_archive_duration": ARCHIVE}
+        asked = {"name": clip(name, limits.THREAD_NAME) or "labbot", "auto_archive_duration": ARCHIVE}
         try:
             await self.wire.ask(
                 "POST", "/channels/{channel_id}/messages/{message_id}/threads", room=channel, json=asked, message_id=message
@@ -241,9 +246,9 @@ class Threads:
 
 def named(title: str, draft: str) -> str:
     """The name of a draft's thread: what it is about, and its id."""
-    return f"{clipped(title, limits.THREAD_NAME - len(draft) - 3) or 'labbot'} · {draft}"
+    return f"{clip(title, limits.THREAD_NAME - len(draft) - 3) or 'labbot'} · {draft}"
 
 
-def clipped(text: str, most: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+def channel_of(place: str) -> str:
+    """The channel that a place is in, "@PERSON" for a direct conversation."""
+    return place.removeprefix(f"{PLATFORM}:").partition("/")[0]

@@ -34,11 +34,10 @@ File = tuple[str, bytes]
 class Refused(Exception):
     """Discord does not do that: `code` is its own (its page "opcodes and status codes"), `status` that of HTTP."""
 
-    UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
+    UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_INTERACTION = 10003, 10008, 10062
     ANSWERED = 40060  # the interaction has its answer already
     NO_ACCESS, NO_DIRECT, NO_PERMISSION, BAD_TOKEN = 50001, 50007, 50013, 50027
     OLD = 30046  # too many edits of a message that is older than an hour
-    TOO_LARGE = 40005
     ARCHIVED = 50083
     THREAD_EXISTS = 160004
     NO_THREADS = 50024  # not in a channel of that kind: voice, for one

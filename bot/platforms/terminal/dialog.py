@@ -25,13 +25,14 @@ from textual.widget import Widget
 from textual.widgets import OptionList, Select, Static, TextArea
 from textual.widgets.option_list import Option
 
-from bot.core.cards import shown
-from bot.core.talk import Button, Choice, Dialog
+from bot.core.cards import say_problem, shown
+from bot.core.talk import Button, Choice, Dialog, Submit
 from bot.core.talk import Field as Wanted
 from bot.core.words import Words
+from bot.platforms.terminal.hear import filled
 from bot.platforms.terminal.render import styled
 from bot.rows import Message
-from pipeline.errors import Temporary
+from pipeline.errors import Invalid, Temporary
 
 log = logging.getLogger("labbot")
 
@@ -257,9 +258,9 @@ class Form(ModalScreen[None]):
         """Something in the dialog changed."""
 
     class Sent(Word):
-        def __init__(self, form: "Form") -> None:
+        def __init__(self, form: "Form", act: Submit) -> None:
             super().__init__()
-            self.form = form
+            self.form, self.act = form, act
 
     class Closed(Word):
         def __init__(self, form: "Form") -> None:
@@ -315,11 +316,14 @@ class Form(ModalScreen[None]):
             return
         values = self.values()
         if wrong := {field.name: why for field in self.dialog.fields if (why := self._wrong(field, values[field.name]))}:
-            self.refuse(wrong)
-        else:
-            self.refuse({})
-            self.sending = True
-            self.post_message(self.Sent(self))
+            return self.refuse(wrong)
+        try:
+            act = filled(self.dialog, values)
+        except Invalid as error:
+            return self.refuse({self.dialog.fields[0].name: say_problem(self.words, error.problems[0])})
+        self.refuse({})
+        self.sending = True
+        self.post_message(self.Sent(self, act))
 
     def action_close(self) -> None:
         self.post_message(self.Closed(self))

@@ -1,5 +1,4 @@
-"""The full screen at the terminal: the conversations, the card that stands above each, and the prompt. Its 400 lines are
-one widget tree, of which every part reads what another drew.
+"""The full screen at the terminal: the conversations, the card that stands above each, and the prompt.
 
 One task hears what changes, another reads the store; both end in `_draw`. While the store is away the screen stays as
 it is and the reading is tried again. What is typed and not sent is kept in a file, and taken up again at the next start.
@@ -25,7 +24,7 @@ from bot.core.records import Conversation
 from bot.core.talk import Act, Answer, Choice, Dialog, Press, Said, direct
 from bot.core.words import Words
 from bot.platforms.terminal.dialog import Chip, Chooser, Form, Popup, Prompt, Unsent
-from bot.platforms.terminal.hear import act_of, filled
+from bot.platforms.terminal.hear import act_of
 from bot.platforms.terminal.say import Desk
 from bot.platforms.terminal.view import CSS, ECHO, INK, KEYS, THEME, Head, Once, Pinned, Talk, Talks
 from bot.rows import Message
@@ -380,13 +379,8 @@ class Screen(App[None]):
         self.keeping.soon(KEEP_S)
 
     async def on_form_sent(self, event: Form.Sent) -> None:
-        form = event.form
-        try:
-            act = filled(form.dialog, form.values())
-        except Invalid as error:
-            return form.refuse({form.dialog.fields[0].name: say_problem(self.words, error.problems[0])})
-        await self._act(act, form.asked.place)
-        self.unsent.dialogs.pop(form.dialog.token, None)
+        await self._act(event.act, event.form.asked.place)
+        self.unsent.dialogs.pop(event.act.token, None)
         self.closing.again(ANSWER_S)
         self._keep()
 

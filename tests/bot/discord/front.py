@@ -25,6 +25,8 @@ from tests.fakes.discord.state import EPHEMERAL, LOADING, V2, Channel, Json, Sho
 from tests.fakes.discord_view import text_of
 from tests.fakes.model import Model
 
+STORY, ANOTHER = "Once upon a time", "A story, from its beginning."  # what the model begins with, and a whole one
+
 T = TypeVar("T")
 
 
@@ -138,6 +140,22 @@ class Labbot:
         """Let somebody press a button; return when what it leads to is decided and said."""
         return await self.after(who.presses(message, button(message, label)))
 
+    async def story(self, channel: Channel, ask: Awaitable[object], rest: str = "there was a dog.") -> Json:
+        """Let somebody ask the model, which begins a story and waits before the `rest`; return the message when it stands."""
+        assert self.model is not None
+        self.model.tell(f"says {STORY} || {rest}")
+        await self.after(ask)
+        return await self.comes(channel, STORY)
+
+    async def told_anew(self, channel: Channel) -> None:
+        """Crash and begin anew, with a model that tells another story; return when that stands in the channel, whole."""
+        assert self.model is not None
+        await self.crash()
+        self.model.tell(f"says {ANOTHER}")
+        await self.start()
+        await self.comes(channel, ANOTHER)
+        await self.quiet()
+
     def alone(self) -> None:
         """From the next start on there is no model."""
         self.settings = replace(self.settings, environment={**self.settings.environment, "LABBOT_CHAT_URL": ""})
@@ -160,6 +178,10 @@ class Labbot:
         """What a person reads of a message, its files too."""
         files = {one["filename"]: self.fake.file(one).content for one in message.get("attachments", [])}
         return text_of(message, files)
+
+    def answer(self, heard: Interaction) -> str:
+        """What the answer to an interaction says; "" if it has none yet."""
+        return self.text(heard.original) if heard.original else ""
 
     async def comes(self, channel: Channel, part: str, reader: Person | None = None) -> Json:
         """The newest message of the bot's in a channel that says this, as soon as there is one."""

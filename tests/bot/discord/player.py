@@ -6,6 +6,7 @@ Labels that nothing in sight has are told as the client's own words: Discord sho
 """
 
 import asyncio
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -17,16 +18,14 @@ from bot.pack import enclosed
 from bot.platforms.discord.budget import Budget
 from bot.platforms.discord.front import Front
 from bot.platforms.terminal.hear import Filled, Pressed, Reworded, Uploaded, read, upload
-from bot.play import BEGIN, Player
+from bot.play import Player
 from bot.transcript import Expects
 from pipeline.errors import Invalid
 from tests.fakes.discord.interactions import Interaction
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
-from tests.fakes.discord.state import Channel, Shown
+from tests.fakes.discord.state import LOADING, V2, Channel, Shown
 from tests.fakes.discord_view import dialog_text, text_of
-
-ALL_SHOWN = "shown"
 
 
 class Somebody:
@@ -124,7 +123,7 @@ class DiscordPlayer(Player):
         self.folks[name] = Somebody(person, person.dm if self.direct else self.channel)
 
     async def act(self, name: str, typed: str, *, home: bool) -> None:
-        self.fake.clock = self.now - asyncio.get_running_loop().time() - self._epoch()
+        self.fake.clock = self.now - time.time()
         one = self.folks[name]
         if home:
             one.here = one.home
@@ -154,11 +153,6 @@ class DiscordPlayer(Player):
     def _heard_so_far(self) -> int:
         counts = self.front.counts
         return counts.heard + counts.duplicates + self.front.ear.waiting
-
-    def _epoch(self) -> float:
-        import time
-
-        return time.time() - asyncio.get_running_loop().time()
 
     def _names(self, one: Somebody) -> bool:
         """Whether one has to name labbot there to be heard."""
@@ -256,8 +250,7 @@ class DiscordPlayer(Player):
         """The messages that somebody sees where they are, and directly; the newest first, cards that stay last."""
         places = [one.here, *([one.person.dm] if one.person.dm is not one.here else [])]
         found = [message for place in places for message in reversed(self.fake.messages(place, one.person))]
-        newest = sorted(found, key=lambda message: (bool(int(message.get("flags", 0)) & 32768), -int(message["id"])))
-        return newest if self.direct else sorted(found, key=lambda message: -int(message["id"])) and newest
+        return sorted(found, key=lambda message: (bool(int(message.get("flags", 0)) & V2), -int(message["id"])))
 
     def _follow(self, one: Somebody, seen: int) -> None:
         """Go to the thread that one's act has led to."""
@@ -275,7 +268,7 @@ class DiscordPlayer(Player):
 
     def _take(self) -> None:
         for shown in self.fake.shown[self._taken :]:
-            waits = int(shown.message.get("flags", 0)) & 128
+            waits = int(shown.message.get("flags", 0)) & LOADING
             if shown.author == self.fake.bot.id and shown.kind != "delete" and not waits:
                 files = {one["filename"]: self.fake.file(one).content for one in shown.message.get("attachments", [])}
                 reader = shown.to or (shown.channel.with_.id if shown.channel.with_ else "")
@@ -345,6 +338,3 @@ def _entered(part: dict[str, Any], value: str) -> Any:
 
 def _follows(request: Any) -> bool:
     return request.method == "POST" and request.path.startswith("/webhooks/")
-
-
-__all__ = ["BEGIN", "DirectPlayer", "DiscordPlayer", "NamingPlayer"]

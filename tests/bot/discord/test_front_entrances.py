@@ -5,19 +5,32 @@ import pytest
 from tests.bot.discord.front import Labbot, created, private
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
-from tests.fakes.discord.state import Channel, Guild
+from tests.fakes.discord.state import Channel, Guild, Json
 from tests.fakes.model import Model
 
 SOURCE = "Source:"
 
 
-async def test_a_mention_in_a_channel_is_answered_in_a_thread_of_its_message(
-    labbot: Labbot, fake: Discord, channel: Channel, bob: Person
-) -> None:
+async def asked(labbot: Labbot, who: Person, channel: Channel) -> Channel:
+    """Let somebody ask in a channel, where there is no model; return the thread of their question."""
     labbot.alone()
     await labbot.start()
-    said = await labbot.after(bob.says(channel, "what is a skill?", mention=True))
-    thread = fake.channel(said["id"])
+    said = await labbot.after(who.says(channel, "what is a skill?", mention=True))
+    return labbot.fake.channel(said["id"])
+
+
+async def chatted(labbot: Labbot, who: Person) -> Json:
+    """Let somebody talk with the model in direct messages; return what they said when it is answered."""
+    await labbot.start()
+    said = await labbot.after(who.says(who.dm, "tell me a story"))
+    await labbot.quiet()
+    return said
+
+
+async def test_a_mention_in_a_channel_is_answered_in_a_thread_of_its_message(
+    labbot: Labbot, channel: Channel, bob: Person
+) -> None:
+    thread = await asked(labbot, bob, channel)
 
     assert labbot.said(channel) == []
     assert SOURCE in labbot.texts(thread)[0]
@@ -27,10 +40,7 @@ async def test_a_mention_in_a_channel_is_answered_in_a_thread_of_its_message(
 async def test_what_is_asked_in_the_thread_of_a_mention_is_answered_there(
     labbot: Labbot, fake: Discord, channel: Channel, bob: Person
 ) -> None:
-    labbot.alone()
-    await labbot.start()
-    said = await labbot.after(bob.says(channel, "what is a skill?", mention=True))
-    thread = fake.channel(said["id"])
+    thread = await asked(labbot, bob, channel)
     await labbot.after(bob.says(thread, "who reviews my contribution?", mention=True))
 
     assert len(labbot.said(thread)) == 2
@@ -60,17 +70,13 @@ async def test_a_direct_message_is_answered_where_it_was_sent(labbot: Labbot, fa
 
 
 async def test_an_edit_of_a_question_to_the_model_is_answered_in_its_place(labbot: Labbot, bob: Person, model: Model) -> None:
-    await labbot.start()
-    said = await labbot.after(bob.says(bob.dm, "tell me a story"))
-    await labbot.quiet()
+    said = await chatted(labbot, bob)
     await labbot.after(bob.edits(said, "tell me two stories"))
     await labbot.comes(bob.dm, "tell me two stories (question 1)")
 
 
 async def test_a_deleted_question_is_taken_out_of_the_conversation(labbot: Labbot, bob: Person, model: Model) -> None:
-    await labbot.start()
-    said = await labbot.after(bob.says(bob.dm, "tell me a story"))
-    await labbot.quiet()
+    said = await chatted(labbot, bob)
     await labbot.after(bob.deletes(said))
     await labbot.after(bob.says(bob.dm, "and another"))
     await labbot.comes(bob.dm, "and another (question 1)")
@@ -97,8 +103,7 @@ async def test_the_faq_is_asked_about_somebody_s_message_by_its_menu(
     said = await alice.says(channel, "what is a skill?")
     heard = await labbot.after(bob.message_command(channel, "Ask the FAQ about this", said))
 
-    assert heard.original is not None
-    assert SOURCE in labbot.text(heard.original)
+    assert SOURCE in labbot.answer(heard)
 
 
 async def test_a_slash_command_in_a_thread_is_answered_in_it(
@@ -158,6 +163,26 @@ async def test_options_of_commands_are_completed_from_what_is_known(
 
     assert offered.replace("DRAFT", draft) in found
     assert len(found) <= 25
+
+
+@pytest.mark.parametrize(
+    ("given", "focused", "offered"),
+    [
+        ({"model": "small", "other": ""}, "other", ["granite"]),
+        ({"other": "granite", "model": ""}, "model", ["small", "granite"]),
+        ({"other": "granite", "model": "s"}, "model", ["small"]),
+        ({"question": "what is a skill?", "model": "s"}, "model", ["small"]),
+    ],
+)
+async def test_an_option_is_completed_by_what_stands_before_it_in_the_command_whatever_was_filled_in_first(
+    labbot: Labbot, channel: Channel, bob: Person, model: Model, given: dict[str, str], focused: str, offered: list[str]
+) -> None:
+    model.tell("lists small, granite of small")
+    await labbot.start()
+    await labbot.after(bob.slash(channel, "model"))
+    found = await bob.completes(channel, "compare", given, focused)
+
+    assert [one["value"] for one in found] == offered
 
 
 async def test_no_more_is_offered_than_discord_shows_and_nothing_longer(

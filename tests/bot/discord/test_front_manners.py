@@ -4,11 +4,18 @@ import pytest
 
 from tests.bot.discord.front import Labbot, button, created, labels, private
 from tests.fakes.discord.people import Person
-from tests.fakes.discord.server import Discord
-from tests.fakes.discord.state import Channel, Guild
+from tests.fakes.discord.state import Channel, Guild, Json
 
 ALONE = "There is something for you alone."
 GIVE = "Somebody who manages the server can give them"
+
+
+async def noted(labbot: Labbot, who: Person, channel: Channel) -> Json:
+    """What a channel is told where somebody asks for what is private, and takes no direct messages."""
+    who.refuses_dms = True
+    await labbot.start()
+    await labbot.after(who.says(channel, "/quota", mention=True))
+    return next(one.message for one in created(labbot.fake) if ALONE in labbot.text(one.message))
 
 
 @pytest.mark.parametrize(
@@ -78,12 +85,9 @@ async def test_a_file_that_may_not_be_attached_is_told_of(labbot: Labbot, guild:
 
 
 async def test_what_is_private_is_shown_by_a_button_where_somebody_takes_no_direct_messages(
-    labbot: Labbot, fake: Discord, channel: Channel, bob: Person
+    labbot: Labbot, channel: Channel, bob: Person
 ) -> None:
-    bob.refuses_dms = True
-    await labbot.start()
-    await labbot.after(bob.says(channel, "/quota", mention=True))
-    note = next(one.message for one in created(fake) if ALONE in labbot.text(one.message))
+    note = await noted(labbot, bob, channel)
     shown = await labbot.acked(bob.presses(note, button(note, "Show it to me")))
 
     assert labels(note) == ["Show it to me"]
@@ -91,36 +95,27 @@ async def test_what_is_private_is_shown_by_a_button_where_somebody_takes_no_dire
     assert [one["id"] for one in note["mentions"]] == [bob.id]
     assert shown.original is not None
     assert private(shown.original)
-    assert "no limit" in labbot.text(shown.original)
+    assert "no limit" in labbot.answer(shown)
 
 
 async def test_nobody_else_is_shown_what_is_for_one_person(
-    labbot: Labbot, fake: Discord, channel: Channel, alice: Person, bob: Person
+    labbot: Labbot, channel: Channel, alice: Person, bob: Person
 ) -> None:
-    bob.refuses_dms = True
-    await labbot.start()
-    await labbot.after(bob.says(channel, "/quota", mention=True))
-    note = next(one.message for one in created(fake) if ALONE in labbot.text(one.message))
+    note = await noted(labbot, bob, channel)
     shown = await labbot.acked(alice.presses(note, button(note, "Show it to me")))
 
     assert shown.original is not None
     assert private(shown.original)
-    assert "unbegrenzt" not in labbot.text(shown.original)
-    assert "no limit" not in labbot.text(shown.original)
+    assert "unbegrenzt" not in labbot.answer(shown)
+    assert "no limit" not in labbot.answer(shown)
 
 
-async def test_a_button_for_one_person_works_after_a_restart(
-    labbot: Labbot, fake: Discord, channel: Channel, bob: Person
-) -> None:
-    bob.refuses_dms = True
-    await labbot.start()
-    await labbot.after(bob.says(channel, "/quota", mention=True))
-    note = next(one.message for one in created(fake) if ALONE in labbot.text(one.message))
+async def test_a_button_for_one_person_works_after_a_restart(labbot: Labbot, channel: Channel, bob: Person) -> None:
+    note = await noted(labbot, bob, channel)
     await labbot.again()
     shown = await labbot.acked(bob.presses(note, button(note, "Show it to me")))
 
-    assert shown.original is not None
-    assert "no limit" in labbot.text(shown.original)
+    assert "no limit" in labbot.answer(shown)
 
 
 async def test_a_dialog_that_was_asked_for_by_a_message_is_opened_by_a_button_in_direct_messages(

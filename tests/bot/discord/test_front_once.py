@@ -4,13 +4,11 @@ import pytest
 
 from bot.core.talk import Answer
 from bot.platforms.discord.render import answer
-from tests.bot.discord.front import Labbot, button, created
+from tests.bot.discord.front import STORY, Labbot, button, created
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import Channel
 from tests.fakes.model import Model
-
-STORY = "Once upon a time"
 
 
 async def test_a_message_that_is_replayed_after_a_resume_is_answered_once(labbot: Labbot, fake: Discord, alice: Person) -> None:
@@ -49,17 +47,11 @@ async def test_an_event_that_is_told_again_after_a_restart_is_answered_once(
 
 
 async def test_a_crash_while_an_answer_streams_leaves_one_message_that_the_next_process_completes(
-    labbot: Labbot, fake: Discord, alice: Person, model: Model
+    labbot: Labbot, fake: Discord, alice: Person
 ) -> None:
     await labbot.start()
-    model.tell(f"says {STORY} || there was a dog.")
-    await labbot.after(alice.says(alice.dm, "tell me a story"))
-    begun = await labbot.comes(alice.dm, STORY)
-    await labbot.crash()
-    model.tell("says A story, from its beginning.")
-    await labbot.start()
-    await labbot.comes(alice.dm, "A story, from its beginning.")
-    await labbot.quiet()
+    begun = await labbot.story(alice.dm, alice.says(alice.dm, "tell me a story"))
+    await labbot.told_anew(alice.dm)
 
     assert [one["id"] for one in labbot.said(alice.dm)] == [begun["id"]]
     assert len(created(fake)) == 1
@@ -86,20 +78,13 @@ async def test_a_crash_while_an_answer_of_two_messages_streams_leaves_no_third(
 
 
 async def test_a_crash_while_the_answer_to_a_slash_command_streams_leaves_one_message_that_is_completed(
-    labbot: Labbot, fake: Discord, channel: Channel, alice: Person, model: Model
+    labbot: Labbot, fake: Discord, channel: Channel, alice: Person
 ) -> None:
     await labbot.start()
-    model.tell(f"says {STORY} || there was a dog.")
-    heard = await labbot.after(alice.slash(channel, "chat", {"question": "tell me a story"}))
-    await labbot.comes(channel, STORY)
-    assert heard.said is not None
-    await labbot.crash()
-    model.tell("says A story, from its beginning.")
-    await labbot.start()
-    await labbot.comes(channel, "A story, from its beginning.")
-    await labbot.quiet()
+    begun = await labbot.story(channel, alice.slash(channel, "chat", {"question": "tell me a story"}))
+    await labbot.told_anew(channel)
 
-    assert [one["id"] for one in labbot.said(channel)] == [heard.said.id]
+    assert [one["id"] for one in labbot.said(channel)] == [begun["id"]]
     assert len(created(fake)) == 1
 
 
@@ -122,9 +107,7 @@ async def test_stop_ends_the_question_to_the_model_and_the_message_says_so(
     labbot: Labbot, fake: Discord, alice: Person, model: Model
 ) -> None:
     await labbot.start()
-    model.tell(f"says {STORY} || there was a dog.")
-    await labbot.after(alice.says(alice.dm, "tell me a story"))
-    begun = await labbot.comes(alice.dm, STORY)
+    begun = await labbot.story(alice.dm, alice.says(alice.dm, "tell me a story"))
     await labbot.after(alice.presses(begun, button(begun, "Stop")))
     ended = await labbot.comes(alice.dm, "(Stopped.)")
     asked = model.to("/v1/chat/completions")[-1]

@@ -8,7 +8,7 @@ import pytest
 from bot.platforms.discord import front as front_module
 from bot.platforms.discord import gateway
 from pipeline.errors import Invalid
-from tests.bot.discord.front import Labbot, created
+from tests.bot.discord.front import ANOTHER, STORY, Labbot, created
 from tests.fakes.discord.faults import Kind
 from tests.fakes.discord.gateway import CONTENT, EVERY_INTENT
 from tests.fakes.discord.people import Person
@@ -57,9 +57,7 @@ async def test_figures_tell_of_acknowledgements_first_words_edits_refusals_and_d
     fake.duplicate_next()
     await labbot.after(bob.slash(channel, "quota"), times=2)
     fault = fake.fail("PATCH", r"/channels/\d+/messages/\d+", "429", seconds=0.01)
-    model.tell("says Once upon a time || there was a dog")
-    await labbot.after(bob.slash(channel, "chat", {"question": "tell me a story"}))
-    await labbot.comes(channel, "Once upon a time")
+    await labbot.story(channel, bob.slash(channel, "chat", {"question": "tell me a story"}))
     model.tell("goes")
     await labbot.comes(channel, "there was a dog")
     await labbot.quiet()
@@ -124,54 +122,41 @@ async def test_commands_come_through_though_discord_does_not_answer_at_first(lab
 
 async def test_an_answer_that_ends_in_time_ends_before_the_process_does(labbot: Labbot, bob: Person, model: Model) -> None:
     await labbot.start()
-    model.tell("says Once upon a time || there was a dog.")
-    await labbot.after(bob.says(bob.dm, "tell me a story"))
-    await labbot.comes(bob.dm, "Once upon a time")
+    await labbot.story(bob.dm, bob.says(bob.dm, "tell me a story"))
     leaving = asyncio.create_task(labbot.front.leave())
     await asyncio.sleep(0)
     model.tell("goes")
     await leaving
 
-    assert labbot.texts(bob.dm) == ["Once upon a time there was a dog.\n[Answer again] [👍] [👎]"]
+    assert labbot.texts(bob.dm) == [f"{STORY} there was a dog.\n[Answer again] [👍] [👎]"]
 
 
 async def test_an_answer_that_does_not_end_in_time_says_that_it_carries_on_and_does(
-    labbot: Labbot, fake: Discord, bob: Person, model: Model, monkeypatch: pytest.MonkeyPatch
+    labbot: Labbot, fake: Discord, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_module, "LEAVE_S", 0.1)
     await labbot.start()
-    model.tell("says Once upon a time || there was a dog.")
-    await labbot.after(bob.says(bob.dm, "tell me a story"))
-    await labbot.comes(bob.dm, "Once upon a time")
+    await labbot.story(bob.dm, bob.says(bob.dm, "tell me a story"))
     await labbot.front.leave()
     left = labbot.texts(bob.dm)
-    await labbot.crash()
-    model.tell("says A story, from its beginning.")
-    await labbot.start()
-    await labbot.comes(bob.dm, "A story, from its beginning.")
-    await labbot.quiet()
+    await labbot.told_anew(bob.dm)
 
-    assert left == [f"Once upon a time\n\n{CARRIES_ON}"]
-    assert labbot.texts(bob.dm) == ["A story, from its beginning.\n[Answer again] [👍] [👎]"]
+    assert left == [f"{STORY}\n\n{CARRIES_ON}"]
+    assert labbot.texts(bob.dm) == [f"{ANOTHER}\n[Answer again] [👍] [👎]"]
     assert len(created(fake)) == 1
 
 
 async def test_a_slash_command_s_answer_that_is_interrupted_carries_on_in_its_message(
-    labbot: Labbot, fake: Discord, channel: Channel, bob: Person, model: Model, monkeypatch: pytest.MonkeyPatch
+    labbot: Labbot, fake: Discord, channel: Channel, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_module, "LEAVE_S", 0.1)
     await labbot.start()
-    model.tell("says Once upon a time || there was a dog.")
-    await labbot.after(bob.slash(channel, "chat", {"question": "tell me a story"}))
-    await labbot.comes(channel, "Once upon a time")
+    await labbot.story(channel, bob.slash(channel, "chat", {"question": "tell me a story"}))
     await labbot.front.leave()
     left = labbot.texts(channel)
-    model.tell("says A story, from its beginning.")
-    await labbot.again()
-    await labbot.comes(channel, "A story, from its beginning.")
-    await labbot.quiet()
+    await labbot.told_anew(channel)
 
-    assert left == [f"Once upon a time\n\n{CARRIES_ON}"]
+    assert left == [f"{STORY}\n\n{CARRIES_ON}"]
     assert len(created(fake)) == 1
 
 
@@ -188,7 +173,7 @@ async def test_what_is_heard_while_a_process_leaves_is_answered_by_the_next(
     await heard.acked.wait()  # it is told to wait
     await labbot.again()
     await labbot.comes(bob.dm, "no limit")
-    await fake.until(lambda: heard.original is not None and "no limit" in labbot.text(heard.original))
+    await fake.until(lambda: "no limit" in labbot.answer(heard))
 
     assert len(labbot.said(bob.dm)) == 1
 

@@ -10,6 +10,7 @@ from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import PRIVATE_THREAD, PUBLIC_THREAD, Channel, Json
 
 HOUR_S = 3600.0
+EXAMPLE = "question: Hello? answer: Hello!"
 
 
 async def begun(labbot: Labbot, who: Person, channel: Channel, about: str = "Greet people") -> tuple[Channel, str]:
@@ -17,6 +18,12 @@ async def begun(labbot: Labbot, who: Person, channel: Channel, about: str = "Gre
     thread = await labbot.draft(who, channel)
     await labbot.after(who.says(thread, about, mention=True))
     return thread, thread.name.rpartition(" ")[2]
+
+
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let old cards be edited once a second."""
+    monkeypatch.setattr(limits, "OLD_EDIT_S", 1.0)
+    monkeypatch.setattr(messages, "OLD_EDIT_S", 0.9)
 
 
 def edits(fake: Discord, message: Json) -> int:
@@ -72,7 +79,7 @@ async def test_a_thread_that_was_deleted_is_made_anew_with_the_draft_s_card(
 
     assert len(new) == 1
     assert "Greet people · draft" in labbot.text(labbot.card(new[0]))
-    await labbot.after(bob.says(new[0], "question: Hello? answer: Hello!", mention=True))
+    await labbot.after(bob.says(new[0], EXAMPLE, mention=True))
     assert "Examples 1/5" in labbot.text(labbot.card(new[0]))
 
 
@@ -94,7 +101,7 @@ async def test_a_draft_s_thread_is_known_after_a_restart(labbot: Labbot, fake: D
     await labbot.start()
     thread, _ = await begun(labbot, bob, channel)
     await labbot.again()
-    await labbot.after(bob.says(thread, "question: Hello? answer: Hello!", mention=True))
+    await labbot.after(bob.says(thread, EXAMPLE, mention=True))
 
     assert "Examples 1/5" in labbot.text(labbot.card(thread))
     assert fake.threads(channel) == [thread]
@@ -108,7 +115,7 @@ async def test_whoever_is_invited_is_brought_into_the_thread_and_writes_along(
     await labbot.after(bob.slash(thread, "invite", {"who": alice.id}))
     letter = labbot.said(alice.dm)[-1]
     await labbot.after(alice.presses(letter, button(letter, labels(letter)[0])))
-    await labbot.after(alice.says(thread, "question: Hello? answer: Hello!", mention=True))
+    await labbot.after(alice.says(thread, EXAMPLE, mention=True))
 
     assert alice.id in thread.joined
     assert any("Examples 1/5" in text or "Beispiele 1/5" in text for text in labbot.texts(thread))
@@ -121,7 +128,7 @@ async def test_a_thread_is_named_when_its_draft_is_and_only_then(
     thread, draft = await begun(labbot, bob, channel)
     opened = await labbot.acked(bob.slash(thread, "edit", {"what": "about"}))
     await labbot.after(bob.submits(opened, {"description": "Greet cats"}))
-    await labbot.after(bob.says(thread, "question: Hello? answer: Hello!", mention=True))
+    await labbot.after(bob.says(thread, EXAMPLE, mention=True))
 
     assert thread.name == f"Greet people · {draft}"
     assert len(thread.renamed) == 1
@@ -131,7 +138,7 @@ async def test_a_card_that_was_deleted_is_posted_anew(labbot: Labbot, fake: Disc
     await labbot.start()
     thread, _ = await begun(labbot, bob, channel)
     fake.world.remove(fake.world.messages[labbot.card(thread)["id"]])
-    await labbot.after(bob.says(thread, "question: Hello? answer: Hello!", mention=True))
+    await labbot.after(bob.says(thread, EXAMPLE, mention=True))
     await labbot.after(bob.says(thread, "question: Hi? answer: Hi!", mention=True))
     cards = [one for one in labbot.said(thread) if " · draft" in labbot.text(one)]
 
@@ -142,8 +149,7 @@ async def test_a_card_that_was_deleted_is_posted_anew(labbot: Labbot, fake: Disc
 async def test_a_card_older_than_an_hour_is_edited_once_a_minute_and_shows_its_last_state(
     labbot: Labbot, fake: Discord, channel: Channel, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "OLD_EDIT_S", 1.0)
-    monkeypatch.setattr(messages, "OLD_EDIT_S", 0.9)
+    soon(monkeypatch)
     await labbot.start()
     thread, _ = await begun(labbot, bob, channel)
     card = labbot.card(thread)
@@ -151,10 +157,10 @@ async def test_a_card_older_than_an_hour_is_edited_once_a_minute_and_shows_its_l
     before = edits(fake, card)
     for number in "1234":
         await labbot.after(bob.says(thread, f"question: Hello {number}? answer: Hello, {number}!", mention=True))
-    soon = edits(fake, card) - before
+    at_first = edits(fake, card) - before
     await fake.until(lambda: "Examples 4/5" in labbot.text(labbot.card(thread)))
 
-    assert soon < 4
+    assert at_first < 4
     assert edits(fake, card) - before < 4
     assert [one.code for one in fake.requests if one.code == 30046] == []
 
@@ -177,14 +183,13 @@ async def test_the_last_state_of_an_old_card_is_shown_though_the_process_has_cra
 async def test_an_edit_that_discord_refuses_for_its_age_is_shown_a_minute_later(
     labbot: Labbot, fake: Discord, channel: Channel, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "OLD_EDIT_S", 1.0)
-    monkeypatch.setattr(messages, "OLD_EDIT_S", 0.9)
+    soon(monkeypatch)
     await labbot.start()
     thread, _ = await begun(labbot, bob, channel)
     fake.clock += 2 * HOUR_S
     found = fake.world.messages[labbot.card(thread)["id"]]
     found.edited_late.append(fake.world.now_s)  # by another process
-    await labbot.after(bob.says(thread, "question: Hello? answer: Hello!", mention=True))
+    await labbot.after(bob.says(thread, EXAMPLE, mention=True))
     await fake.until(lambda: "Examples 1/5" in labbot.text(labbot.card(thread)))
 
     assert [one.code for one in fake.requests if one.code == 30046] == [30046]

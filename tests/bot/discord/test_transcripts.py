@@ -4,7 +4,7 @@ In a guild all of them; in direct messages, and where labbot may not read what d
 Discord does not tell of direct messages, neither roles nor a language, keeps some from being played there.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from pipeline.embedded import Server
 from pipeline.memory import Memory
 from tests.bot.discord.player import DirectPlayer, DiscordPlayer, NamingPlayer
 from tests.fakes.model import Model
+
+Play = Callable[[Path, Callable[..., Player]], Awaitable[Player]]
 
 FOLDER = Path(__file__).resolve().parents[2] / "transcripts"
 FILES = sorted(FOLDER.glob("*.txt"))
@@ -28,9 +30,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def play(
-    settings: Settings, server: Server, memory: Memory, docs: dict[str, str]
-) -> Callable[[Path, Callable[..., Player]], object]:
+def play(settings: Settings, server: Server, memory: Memory, docs: dict[str, str]) -> Play:
     async def plays(path: Path, kind: Callable[..., Player]) -> Player:
         try:
             async with Model() as model:
@@ -45,19 +45,19 @@ def play(
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_the_bot_says_in_a_guild_what_the_transcript_says_and_the_files_are_those_of_the_terminal(
-    path: Path, play: Callable[..., object], memory: Memory
+    path: Path, play: Play, memory: Memory
 ) -> None:
-    files = (await play(path, DiscordPlayer)).files  # type: ignore[misc, attr-defined]
+    files = (await play(path, DiscordPlayer)).files
     if files:
         await memory.do("FLUSHALL")
-        assert files == (await play(path, Player)).files  # type: ignore[misc, attr-defined]
+        assert files == (await play(path, Player)).files
 
 
 @pytest.mark.parametrize("path", EACH, ids=lambda path: path.stem)
-async def test_the_bot_says_the_same_in_direct_messages(path: Path, play: Callable[..., object]) -> None:
-    await play(path, DirectPlayer)  # type: ignore[misc]
+async def test_the_bot_says_the_same_in_direct_messages(path: Path, play: Play) -> None:
+    await play(path, DirectPlayer)
 
 
 @pytest.mark.parametrize("path", EACH, ids=lambda path: path.stem)
-async def test_the_bot_says_the_same_where_it_reads_only_what_names_it(path: Path, play: Callable[..., object]) -> None:
-    await play(path, NamingPlayer)  # type: ignore[misc]
+async def test_the_bot_says_the_same_where_it_reads_only_what_names_it(path: Path, play: Play) -> None:
+    await play(path, NamingPlayer)

@@ -627,6 +627,23 @@ async def test_a_dialog_says_itself_what_is_missing_or_too_long(seat: Seat) -> N
         assert seat.sent == []
 
 
+async def test_a_dialog_says_itself_that_a_file_is_not_there_and_sends_one_that_is(seat: Seat, tmp_path: Path) -> None:
+    (tmp_path / "qna.yaml").write_text("version: 3", encoding="ascii")
+    app = seat.screen()
+    async with app.run_test() as pilot:
+        seat.table.show(Dialog("D", "d", (Field("file", "File", str(tmp_path / "qna.yam"), kind="file"),), "Send"))
+        await until(pilot, lambda: isinstance(app.screen, Form) and isinstance(app.focused, Editor))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "✘" in drawn(app))
+        assert seat.sent == []
+        await pilot.press("l", "ctrl+s")
+        await until(pilot, lambda: seat.sent)
+
+    (act, _) = seat.sent[0]
+    assert isinstance(act, Submit)
+    assert (act.token, [file.name for file in act.files]) == ("d", ["qna.yaml"])
+
+
 async def test_a_dialog_left_open_opens_again_with_what_was_typed(seat: Seat) -> None:
     long = "word " * 500
     app = seat.screen()
