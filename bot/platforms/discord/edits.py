@@ -8,13 +8,14 @@ from time import monotonic
 
 from bot.acks import Acks
 from bot.platforms.discord import limits
-from bot.platforms.discord.budget import Budget, Newest
+from bot.platforms.discord.budget import Budget
 from bot.platforms.discord.posts import Posts, made_at, part_key
 from bot.platforms.discord.render import Payload
 from bot.platforms.discord.threads import NoDirect
 from bot.platforms.discord.wire import Refused
 from bot.rows import Message
 from bot.store import Store
+from bot.turns import Newest
 from pipeline.errors import Temporary
 
 log = logging.getLogger("labbot.discord")

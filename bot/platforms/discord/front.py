@@ -16,13 +16,12 @@ from bot.core.commands import COMMANDS, complete
 from bot.core.talk import Answer, Press, direct
 from bot.core.words import pick
 from bot.counts import Counts
+from bot.ear import Ear, Heard, remember
 from bot.house import House
 from bot.platforms.discord import hear, limits, menu, render
 from bot.platforms.discord.answering import Answering
 from bot.platforms.discord.budget import Budget
-from bot.platforms.discord.ear import Ear, remember
 from bot.platforms.discord.gateway import NEEDED, client, refused_intent, refused_token
-from bot.platforms.discord.hear import Heard
 from bot.platforms.discord.maintainers import maintainers
 from bot.platforms.discord.posts import MESSAGES
 from bot.platforms.discord.say import FORM, SHOW, Speaker
@@ -200,7 +199,7 @@ class Front:
                 str(interaction.channel_id),
                 act,
                 parent=str(getattr(channel, "parent_id", None) or ""),
-                guild=str(guild or ""),
+                workspace=str(guild or ""),
                 direct=guild is None,
                 locale=str(interaction.locale),
                 roles=_roles(user),
@@ -233,7 +232,7 @@ class Front:
                 str(message.id if begun else message.channel.id),
                 act,
                 parent=str(message.channel.id) if begun else parent,
-                guild=str(message.guild.id) if message.guild else "",
+                workspace=str(message.guild.id) if message.guild else "",
                 direct=message.guild is None,
                 locale=str(message.guild.preferred_locale) if message.guild else "",
                 roles=_roles(message.author),
@@ -248,7 +247,7 @@ class Front:
         if not parent and await self._goes_on(message):
             room, parent = message, str(room)
         act, where = hear.unsaid(message), str(guild or "")
-        await self.ear.take(Heard(f"d{message}", self.clock(), "", "", str(room), act, parent=parent, guild=where))
+        await self.ear.take(Heard(f"d{message}", self.clock(), "", "", str(room), act, parent=parent, workspace=where))
 
     async def _goes_on(self, room: int) -> bool:
         """Whether a place of ours goes on in a room. A message at which a thread was begun has that thread's id."""

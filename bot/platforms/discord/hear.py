@@ -5,7 +5,7 @@ What is heard names people by Discord's ids ("<@123>"), since the memory that kn
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import discord
@@ -14,7 +14,6 @@ from bot.acks import Kind
 from bot.core.cards import clip
 from bot.core.commands import COMMANDS
 from bot.core.talk import Act, Command, File, Press, Said, Submit, Unsaid
-from bot.pack import register
 from bot.platforms.discord import limits
 from bot.platforms.discord.filled import values
 from bot.platforms.discord.render import CHOICE
@@ -26,30 +25,6 @@ TITLE = 60  # characters of a message that a thread is called after
 Option = Mapping[str, Any]
 
 MENTION = re.compile(r"<@!?(\d+)>")  # of a person; the group is their id
-
-
-@register
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An act as Discord tells it. `room` is the channel or thread, `parent` the channel of a thread.
-
-    `id` begins with i (an interaction), m, e or d (a message, its edit, its deletion); `title`: a thread is to begin at
-    the message, called so. `names` are what the people are called whom it mentions.
-    """
-
-    id: str
-    at: float
-    user: str
-    name: str
-    room: str
-    act: Act
-    parent: str = ""
-    guild: str = ""
-    direct: bool = False
-    locale: str = ""
-    roles: tuple[str, ...] = ()
-    title: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from bot.core.cards import clip
 from bot.core.records import Conversation
 from bot.core.talk import direct
+from bot.ear import Heard
 from bot.platforms.discord import hear, limits
 from bot.platforms.discord.wire import Refused, Unsure, Wire
 from bot.rooms import Rooms
@@ -70,6 +71,16 @@ class Threads:
         self._there: set[tuple[str, str]] = set()  # who was brought into which room
         self._titled: set[str] = set()
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def of(self, heard: Heard, person: str) -> str:
+        """The place in which somebody acted. Raises Temporary."""
+        if heard.direct:
+            return await self.place_of_direct(heard.room, person)
+        if not heard.title:
+            return await self.place(heard.room, heard.parent)
+        place = f"{PLATFORM}:{heard.room}/{heard.id[1:]}"
+        self.names[place] = heard.title
+        return place
 
     async def place(self, room: str, parent: str) -> str:
         """The place that goes on in a channel, or in a thread of `parent`."""

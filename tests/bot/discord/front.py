@@ -17,6 +17,7 @@ from bot.platforms.discord.front import Front
 from bot.settings import Settings
 from pipeline.embedded import Server
 from pipeline.pool.terms import Terms
+from tests.bot.holding import holding
 from tests.fakes.discord.interactions import Interaction
 from tests.fakes.discord.limits import walk
 from tests.fakes.discord.people import Person
@@ -199,20 +200,7 @@ class Labbot:
     def holding(self, *parts: str) -> list[str]:
         """The keys of Redis that hold any of these, in their names or in what they hold."""
         with self.plain() as plain:
-            names = [bytes(name) for name in plain.scan_iter("*")]
-            rows = {name.decode(): name + bytes(plain.dump(name) or b"") + _all(plain, name) for name in names}
-        return sorted(name for name, row in rows.items() if any(part.encode() in row for part in parts))
-
-
-def _all(plain: Any, name: bytes) -> bytes:
-    """What a key holds, as bytes."""
-    read = {b"string": "get", b"hash": "hgetall", b"set": "smembers", b"stream": "xrange"}
-    kind = plain.type(name)
-    if kind == b"list":
-        return repr(plain.lrange(name, 0, -1)).encode()
-    if kind == b"zset":
-        return repr(plain.zrange(name, 0, -1)).encode()
-    return repr(getattr(plain, read[kind])(name)).encode() if kind in read else b""
+            return holding(plain, *parts)
 
 
 def button(message: Json, label: str) -> str:

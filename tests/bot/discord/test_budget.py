@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from bot.platforms.discord import budget as budget_module
 from bot.platforms.discord import limits
-from bot.platforms.discord.budget import MENDS_S, ROOMS, SLACK, Budget, Newest
+from bot.platforms.discord.budget import ROOMS, Budget
+from bot.turns import LONGER, MENDS_S, Newest
 from tests.fakes.discord.pace import MESSAGE, MESSAGES, Pace
 
 MOST, PER_S = limits.EDITS
@@ -142,7 +143,7 @@ def test_what_belongs_to_no_room_counts_among_all() -> None:
         budget = begun()
         for _ in range(ALL):
             assert await turn(budget, "") == 0.0
-        assert await turn(budget, "1") == pytest.approx(ALL_PER_S * SLACK)
+        assert await turn(budget, "1") == pytest.approx(ALL_PER_S * LONGER)
 
     leap(work)
 
@@ -308,7 +309,7 @@ def test_a_turn_whose_waiter_has_gone_is_given_to_the_next() -> None:
         gone, next_ = (asyncio.create_task(turn(budget, "1")) for _ in range(2))
         await asyncio.sleep(1.0)
         gone.cancel()
-        assert await next_ == pytest.approx(PER_S * SLACK)
+        assert await next_ == pytest.approx(PER_S * LONGER)
 
     leap(work)
 
@@ -318,7 +319,7 @@ def test_a_turn_that_was_given_to_somebody_who_is_going_counts_for_nothing() -> 
         budget = begun()
         await taken(budget, asks(MOST))
         waiting = asyncio.create_task(turn(budget, "1"))
-        due = now() + PER_S * SLACK
+        due = now() + PER_S * LONGER
         asyncio.get_running_loop().call_at(due + 5e-10, waiting.cancel)  # in the same round of the loop, before it wakes
         await asyncio.wait([waiting])
         assert waiting.cancelled()
@@ -334,7 +335,7 @@ def test_a_request_that_fails_has_had_its_turn() -> None:
             with pytest.raises(OSError):
                 async with budget.turn("1"):
                     raise OSError
-        assert await turn(budget, "1") == pytest.approx(PER_S * SLACK)
+        assert await turn(budget, "1") == pytest.approx(PER_S * LONGER)
 
     leap(work)
 
@@ -355,7 +356,7 @@ def test_rooms_that_have_their_whole_pace_are_forgotten_and_others_are_not(monke
         budget.refused("refused")
         for number in range(ROOMS):
             await turn(budget, str(number))
-        await asyncio.sleep(PER_S * SLACK)
+        await asyncio.sleep(PER_S * LONGER)
         await turn(budget, "last")
         count = len(made)
         await turn(budget, "refused")

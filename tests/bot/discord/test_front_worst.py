@@ -11,7 +11,7 @@ import pytest
 from bot.core.talk import Said
 from bot.platforms.discord import front as front_module
 from bot.platforms.discord import wire
-from bot.platforms.discord.hear import Heard
+from bot.ear import Heard
 from bot.unheard import Journal
 from pipeline.errors import Temporary
 from tests.bot.discord.front import Labbot

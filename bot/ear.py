@@ -6,27 +6,61 @@ a crash hands in what it finds there. Events that this process has heard go the 
 
 import asyncio
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from bot.acks import was_heard
 from bot.app import RETRY_S, App
-from bot.core.talk import Command, Event, Said, Unsaid
-from bot.platforms.discord.hear import MENTION, Heard
-from bot.platforms.discord.threads import PLATFORM, Threads
+from bot.core.talk import Act, Command, Event, Unsaid
+from bot.pack import register
 from bot.rooms import Rooms, User
 from bot.rows import message_key
 from bot.unheard import Journal
 from pipeline.errors import Temporary
 
-log = logging.getLogger("labbot.discord")
-
 KNOWN = 10_000  # people whose ids of ours are remembered, and events whose authors are
+PERSON = re.compile(r"<@!?([\w.]+)>")  # how what is heard names somebody, by what the platform calls them
 
 K = TypeVar("K")
 T = TypeVar("T")
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An act as a platform tells it. `room` is the channel or thread, `parent` the channel of a thread.
+
+    `id` begins with i (an interaction), m, e or d (a message, its edit, its deletion); `user` is unique on the platform.
+    `title`: a thread is to begin at the message, called so. `names` are what the people are called whom it mentions.
+    """
+
+    id: str
+    at: float
+    user: str
+    name: str
+    room: str
+    act: Act
+    parent: str = ""
+    workspace: str = ""
+    direct: bool = False
+    locale: str = ""
+    roles: tuple[str, ...] = ()
+    title: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+class Places(Protocol):
+    """Where what is heard goes on."""
+
+    rooms: Rooms
+
+    async def of(self, heard: Heard, person: str) -> str:
+        """The place of ours in which somebody acted. Raises Temporary."""
+
+
 Away = Callable[[Heard, str, bool], Awaitable[bool]]
 
 
@@ -42,13 +76,14 @@ class Ear:
         self,
         app: App,
         journal: Journal[Heard],
-        threads: Threads,
+        places: Places,
         roles_of: Callable[[str, tuple[str, ...]], tuple[str, ...]],
         away: Away,
         locale: str,
     ) -> None:
-        self.app, self.journal, self.threads, self.roles_of, self.away = app, journal, threads, roles_of, away
-        self.rooms: Rooms = threads.rooms
+        self.app, self.journal, self.places, self.roles_of, self.away = app, journal, places, roles_of, away
+        self.platform, self.log = app.platform, logging.getLogger(f"labbot.{app.platform}")
+        self.rooms = places.rooms
         self.locale = locale
         self._people: OrderedDict[str, tuple[str, User]] = OrderedDict()
         self._authors: OrderedDict[str, str] = OrderedDict()
@@ -56,7 +91,7 @@ class Ear:
         self._told: dict[tuple[str, str], Heard] = {}  # by room or interaction, and what is away
 
     def author(self, event: str) -> str:
-        """The Discord id of whoever an event came from, if it was heard lately."""
+        """What the platform calls whoever an event came from, if it was heard lately."""
         return self._authors.get(event, "")
 
     @property
@@ -76,7 +111,7 @@ class Ear:
         try:
             await asyncio.to_thread(self.journal.add, heard)
         except OSError as error:
-            log.warning("discord: what was heard is kept by this process alone: %s", error)
+            self.log.warning("what was heard is kept by this process alone: %s", error)
             what = "disk"
         self._queue.put_nowait(heard)
         if not isinstance(heard.act, Unsaid):  # whoever deletes something waits for nothing
@@ -119,7 +154,7 @@ class Ear:
             except Temporary:
                 await asyncio.sleep(next(waits, RETRY_S[-1]))
             except Exception:
-                return log.exception("discord: %s could not be heard", heard.id)
+                return self.log.exception("%s could not be heard", heard.id)
 
     async def _hear(self, heard: Heard) -> None:
         """Hand it in, unless it concerns nobody. Raises Temporary."""
@@ -128,48 +163,38 @@ class Ear:
 
     async def _was_heard(self, heard: Heard, message: str) -> bool:
         """Whether a message that was deleted is in the inbox, or in the conversation, which is kept for longer."""
-        if await was_heard(self.app.store.memory, PLATFORM, f"m{message}"):
+        if await was_heard(self.app.store.memory, self.platform, f"m{message}"):
             return True
-        return bool(await self._who_said(await self._place(heard, ""), message))
+        return bool(await self._who_said(await self.places.of(heard, ""), message))
 
     # --- ids of ours
 
     async def event(self, heard: Heard) -> Event:
         """The event that it is. Raises Temporary."""
         person, known = await self.person(heard.user, heard.name, heard.locale)
-        place = await self._place(heard, person)
+        place = await self.places.of(heard, person)
         act = heard.act
         if isinstance(act, Command):
             act = replace(act, text=await self._named(act.text, heard.names))
         if isinstance(act, Unsaid):
             person = await self._who_said(place, act.message) or person
-        workspace = heard.guild or PLATFORM
+        workspace = heard.workspace or self.platform
         return Event(
             heard.id,
             heard.at,
             person,
             place,
             act,
-            PLATFORM,
+            self.platform,
             workspace,
             heard.locale or known.locale or self.locale,
             self.roles_of(workspace, heard.roles),
         )
 
-    async def _place(self, heard: Heard, person: str) -> str:
-        if heard.direct:
-            return await self.threads.place_of_direct(heard.room, person)
-        if not heard.title:
-            return await self.threads.place(heard.room, heard.parent)
-        assert isinstance(heard.act, Said | Command), heard.act
-        place = f"{PLATFORM}:{heard.room}/{heard.id[1:]}"
-        self.threads.names[place] = heard.title
-        return place
-
     async def person(self, user: str, name: str, locale: str = "") -> tuple[str, User]:
-        """Our id for a user of Discord's, and what is known of them: their language is for what comes without one."""
+        """Our id for a user of the platform's, and what is known of them: their language is for what comes without one."""
         if user not in self._people:
-            person = await self.app.store.person(PLATFORM, PLATFORM, user, name)
+            person = await self.app.store.person(self.platform, self.platform, user, name)
             if name != user:
                 await self.app.store.call(person, name)
             known = await self.rooms.user(person)
@@ -186,13 +211,13 @@ class Ear:
 
     async def _named(self, text: str, names: Mapping[str, str]) -> str:
         """A command's text with people by ids of ours; somebody who never came gets one too."""
-        ids = dict.fromkeys(MENTION.findall(text))
+        ids = dict.fromkeys(PERSON.findall(text))
         people = {user: (await self.person(user, names.get(user, user)))[0] for user in ids}
-        return MENTION.sub(lambda mark: f"<@{people[mark[1]]}>", text)
+        return PERSON.sub(lambda mark: f"<@{people[mark[1]]}>", text)
 
     async def _who_said(self, place: str, message: str) -> str:
-        """Who wrote a message that was deleted: Discord does not tell, the conversation does."""
-        probe = Event(f"m{message}", 0.0, "", place, Unsaid(message), PLATFORM)
+        """Who wrote a message that was deleted: not every platform tells, the conversation does."""
+        probe = Event(f"m{message}", 0.0, "", place, Unsaid(message), self.platform)
         found = await self.app.store.message(place, message_key(probe, 0))
         return found.who if found else ""
 
