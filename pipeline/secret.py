@@ -7,6 +7,7 @@ list of processes and in no `docker inspect`. Whatever is meant for a log or a s
 LABBOT_REDIS_PASSWORD   the password of LABBOT_REDIS_URL, which then has none in it
 LABBOT_SERVE_KEY        the key of `labpipe serve`
 NAME of a `key_env`     the key of an endpoint of configs/models/roles.yaml
+LABBOT_VAULT_KEY        the keys of `vault.py`
 LABBOT_DISCORD_TOKEN, LABBOT_SLACK_BOT_TOKEN, LABBOT_SLACK_APP_TOKEN   the platforms' own
 """
 
