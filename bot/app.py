@@ -8,7 +8,7 @@ out after the restart, under the same keys). Redis away: what was heard waits, n
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,23 +17,28 @@ from weakref import WeakValueDictionary
 
 from bot import forget as forgetting
 from bot import shares
+from bot.bell import Bell
 from bot.core.chatting import subject
 from bot.core.decide import decide
 from bot.core.gate import ACTS
 from bot.core.known import Known, Serving, runs
+from bot.core.linking import TRY
 from bot.core.records import Run
 from bot.core.rules import Role
-from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, Forget, Look, Save, Show, Start, short
+from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, Forget, Look, Start, short
 from bot.core.words import Table, Words, pick
 from bot.counts import Counts
 from bot.following import Following
+from bot.ids import now
+from bot.linked import LOOKS, Linking
 from bot.look import Looker
 from bot.pack import unpack
-from bot.rows import Message, Order, heard_message, message_of, order_of
-from bot.store import Store, Writes
+from bot.rows import Message, Order
+from bot.store import Store
 from bot.streaming import Streaming
 from bot.voice import Maintainers, Manners, Policy, Stream, Voice, everything_open
 from bot.writing import Writing
+from bot.written import written
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.runs import Runs
 
@@ -81,6 +86,8 @@ class App:
             store, voice, streams or {}, tables, self.counts, insist=self._insist, show=self._show, logged=self._logged
         )
         self.following = Following(store, runs, platform, hear=self.hear, insist=self._insist, pace_s=pace_s)
+        self.linking = Linking(store, platform, tables)
+        self.bell = Bell(store, platform, voice, self._deliver, self._insist, partial(self._spawn, counts=False))
         self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
@@ -107,6 +114,7 @@ class App:
         for run, order in watched.items():
             self._follow(run, order)
         self._spawn(self._sweep(), counts=False)
+        self._spawn(self.bell.hear(), counts=False)
         with suppress(TimeoutError):  # an event that cannot be decided yet keeps nobody from being heard
             async with asyncio.timeout(CATCH_UP_S):
                 await self.idle()
@@ -170,7 +178,8 @@ class App:
             work.close()  # its rows are there for the next process
             return
         self._busy += counts
-        self._tasks.create_task(self._guarded(work, counts))
+        task = self._tasks.create_task(self._guarded(work, counts))
+        task.add_done_callback(lambda _: work.close())  # cancelled before it began
 
     async def _guarded(self, work: Coroutine[Any, Any, None], counts: bool) -> None:
         """Do a piece of work; a mistake of ours in it is logged and leaves its rows for the next start."""
@@ -198,12 +207,24 @@ class App:
     # --- one event
 
     async def _handle(self, event: Event) -> None:
-        lock = self._places.setdefault(event.place, asyncio.Lock())
-        async with lock:
-            while await self._insist(lambda: self._decide_and_commit(event)) == "lost":
-                log.warning("event %s: its locks ran out, deciding again", event.id)
-            await self._insist(lambda: self._carry_out(event.place))
+        while True:
+            event = await self._insist(partial(now, self.store.memory, event))
+            async with self._places.setdefault(event.place, asyncio.Lock()):
+                if await self._settled(event) != "moved":
+                    break
         await self._insist(lambda: self.voice.over(event))
+
+    async def _settled(self, event: Event) -> str:
+        while (done := await self._insist(lambda: self._decide_and_commit(event))) == "lost":
+            log.warning("event %s: its locks ran out, deciding again", event.id)
+        if done != "moved":
+            await self._insist(lambda: self._carry_out(event.place))
+        return done
+
+    async def _deliver(self, origin: str) -> None:
+        """Show what was decided on another platform; of several processes one does."""
+        async with self._places.setdefault(origin, asyncio.Lock()), self.store.held(f"place:{origin}"):
+            await self._carry_out(origin, again=True)
 
     async def _decide_and_commit(self, event: Event) -> str:
         """Decide an event under its locks; a mistake of ours is committed as the sentence that says so."""
@@ -211,13 +232,13 @@ class App:
         try:
             async with self.store.renewed(hold):
                 effects = await self._effects(event, await self._know(event))
-                writes = await self._writes(event, effects)
+                writes = await written(self.store, self.roles, event, effects)
             return await self.store.commit(event, hold, writes)
         except Temporary:
             raise
         except Exception:
             sorry = Answer(self._words(event)("failed.event", id=self._logged(f"event {event.id}")))
-            return await self.store.commit(event, hold, await self._writes(event, [sorry]))
+            return await self.store.commit(event, hold, await written(self.store, self.roles, event, [sorry]))
 
     def _logged(self, what: str) -> str:
         """Log the exception that is being handled; the id that the person is told."""
@@ -228,7 +249,7 @@ class App:
     async def _know(self, event: Event) -> Known:
         mentioned = event.act.text.split() if isinstance(event.act, Command) else []
         people = [word.removeprefix("<@").removesuffix(">") for word in mentioned if word.startswith("<@")]
-        read = await self.store.know(event, tuple(ACTS), people)
+        read = await self.store.know(event, (*ACTS, TRY), people)
         off, open_ = self.policy(event)
         name = runs(event, read.draft)
         run = await self.runs.status(name) if name else None
@@ -249,6 +270,7 @@ class App:
             open=open_,
             note=self.manners.note,
             apart=self.manners.apart,
+            seated=self.manners.seated,
             maintainers=self.maintainers.place,
             maintainer_people=self.maintainers.people,
             roles=self.roles,
@@ -258,35 +280,16 @@ class App:
         effects = self.core(event, known)
         while looks := [effect for effect in effects if isinstance(effect, Look)]:
             assert not any(look.what in known.found for look in looks), "what was found is not asked for again"
-            found: dict[str, object] = {look.what: await self.look(look, self.voice.fetch) for look in looks}
+            found: dict[str, object] = {look.what: await self._look(look) for look in looks}
             known = replace(known, found={**known.found, **found})
             effects = self.core(event, known)
         return effects
 
+    async def _look(self, look: Look) -> object:
+        return await (self.linking.look(look) if look.what in LOOKS else self.look(look, self.voice.fetch))
+
     def _words(self, event: Event) -> Words:
         return pick(self.tables, event.locale)
-
-    async def _writes(self, event: Event, effects: Sequence[Effect]) -> Writes:
-        """Everything the effects mean, as one transaction."""
-        writes = Writes()
-        writes.add("DEL", f"bot:asked:{event.person}")
-        if heard := heard_message(event):
-            self.store.say(writes, heard)
-        shows = [effect for effect in effects if isinstance(effect, Show) and effect.slot]
-        standing = await self.store.slots((show.place or event.place, show.slot) for show in shows)
-        for index, effect in enumerate(effects, 1):
-            match effect:
-                case Save(what):
-                    self.store.save(writes, what, self.roles)
-                case Start() | Cancel() | Forget():
-                    self.store.order(writes, self.platform, event.place, order_of(event, effect))
-                case Look():
-                    raise AssertionError("looked at already")
-                case _:
-                    message = message_of(event, index, effect, standing)
-                    self.store.say(writes, message)
-                    self.store.order(writes, self.platform, event.place, Order("say", message.place, message.key))
-        return writes
 
     # --- carrying out
 
@@ -314,7 +317,9 @@ class App:
                 case "cancel":
                     await self._cancel(order)
                 case "forget":
-                    await self._forget(order)
+                    await self._forget(await now(self.store.memory, order))
+                case "link":
+                    await self._link(order, again)
             if done:
                 await self.store.done(self.platform, origin, row)
 
@@ -324,6 +329,8 @@ class App:
             return False
         async with self._messages.setdefault(order.key, asyncio.Lock()):
             message = await self.store.message(order.place, order.key)
+            if not message:  # it may have gone along with a person who is linked by now
+                message = await self.store.message((await now(self.store.memory, order)).place, order.key)
             if message:
                 await self._show(message, again)
         if not message or not message.live:
@@ -367,21 +374,26 @@ class App:
         forget, words = unpack(order.what, Forget), pick(self.tables, order.locale)
         for turn in await forgetting.turns(self.store, forget.person, forget.place):
             self.streaming.stop(subject(turn))
-        if forget.place:
-            lines = [words("chat.forgotten", count=await forgetting.talked(self.store, forget.person, forget.place))]
-        else:
-            stays = await forgetting.everything(self.store, self.runs, forget.person)
+        lines = await forgetting.carry_out(self.store, self.runs, forget, words)
+        if not forget.place:
             await self.voice.forget(order.person)
-            lines = [words("privacy.forgotten"), *(words("privacy.stays", what=one) for one in stays)]
-            if await self.store.audited(order.person):
-                lines.append(words("privacy.audit"))
         key = short(f"forgotten:{order.place}:{order.key}", 24)
         at = self.runs.clock()
-        told = Message(
-            key, order.place, int(at * 1000) * 100, at, "", Answer("\n".join(lines)), to=order.person, event=order.key
-        )
+        text = Answer("\n".join(lines))
+        told = Message(key, order.place, int(at * 1000) * 100, at, "", text, to=order.person, event=order.key)
         await self.store.keep(told)
         await self._show(told, again=False)
+
+    async def _link(self, order: Order, again: bool) -> None:
+        """Do what `/link` asked for, and tell what came of it; a code that was shown once is not made anew."""
+        key, at = short(f"linked:{order.place}:{order.key}", 24), self.runs.clock()
+        if (await self.store.address(Message(key, order.place, 0, at, "", Answer("…"))))[0]:
+            return
+        told, kept = await self.linking.carry_out(order, key, at)
+        await self.store.keep(kept)
+        await self.voice.forget("")
+        await self._show(told, again)
+        self.linking.shown(key)
 
     def _follow(self, run: str, order: Order) -> None:
         if self.following.begins(run, order):

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bot.bell import PEOPLE
 from bot.core.chatting import attempt
 from bot.core.records import Asked, Conversation, Draft, Turn, merged
-from bot.core.talk import Answer, Card, Event
+from bot.core.talk import Answer, Card, Event, Forget
+from bot.core.words import Words
+from bot.ids import MOVED, family
 from bot.pack import pack, unpack
 from bot.rooms import Rooms
 from bot.rows import Message, Order
@@ -67,12 +70,19 @@ async def forget(store: Store, person: str) -> None:
     for author in {author for one in mine for author in one.authors}:
         await store.memory.all(("ZREM", f"bot:drafts:{author}", one.id) for one in mine)
         await store.memory.all(("ZREM", f"bot:places:{author}", one.place) for one in mine)
-    await _unheard(store, person)
+    before = (await family(store.memory, person))[1:]
+    for one in (person, *before):
+        await _unheard(store, one)
     aliases = [key async for key, value in _values(store, "bot:alias:*") if value == person]
-    own = [f"bot:{name}:{person}" for name in ("person", "drafts", "places", "asked")]
+    own = [f"bot:{name}:{person}" for name in ("person", "drafts", "places", "asked", "accounts", "coded")]
+    code = await store.memory.do("GET", f"bot:coded:{person}")
+    own += [f"bot:code:{code.decode()}"] if code else []
     used = [key async for key in store.memory.keys(f"bot:used:{person}:*")]
     users = [key async for key in store.memory.keys(f"bot:user:*:{person}")]
     await _delete(store, [*aliases, *own, *used, *users])
+    if before:
+        await store.memory.do("HDEL", MOVED, *before)
+    await store.ring(PEOPLE)
     await rewrite(store)
 
 
@@ -119,14 +129,25 @@ def _rewriting(info: Mapping[str, Any]) -> bool:
     return bool(info.get("aof_rewrite_in_progress") or info.get("aof_rewrite_scheduled"))
 
 
+async def carry_out(store: Store, runs: Runs, wanted: Forget, words: Words) -> list[str]:
+    """Take away everything of a person, or what they and the model said in a place. Returns what they are told, in lines."""
+    if wanted.place:
+        return [words("chat.forgotten", count=await talked(store, wanted.person, wanted.place))]
+    audited = [await store.audited(one) for one in await family(store.memory, wanted.person)]
+    stays = await everything(store, runs, wanted.person)
+    lines = [words("privacy.forgotten"), *(words("privacy.stays", what=one) for one in stays)]
+    return [*lines, words("privacy.audit")] if any(audited) else lines
+
+
 async def everything(store: Store, runs: Runs, person: str) -> list[str]:
     """Stop and take away a person's runs, then all the rest. Returns what stays, because it was made public."""
-    records = await runs.export(person)
+    names = await family(store.memory, person)
+    records = {run: record for one in names for run, record in (await runs.export(one)).items()}
     for run in records:
         await runs.cancel(run, person)
     try:
         async with asyncio.timeout(RUNS_S):
-            while await runs.forget(person):  # noqa: ASYNC110, another process ends them
+            while [run for one in names for run in await runs.forget(one)]:  # noqa: ASYNC110, another process ends them
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise Temporary("a run does not stop") from error

@@ -20,6 +20,7 @@ from bot.core.words import Words
 from bot.counts import Counts
 from bot.faq import Faq
 from bot.grounded import Grounded
+from bot.ids import family
 from bot.look import Looker, entry_of
 from bot.settings import Settings
 from bot.store import Store
@@ -171,7 +172,8 @@ def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:
 
     async def read(person: str) -> str:
         found = await forget.export(store, person)
-        found["runs"] = await runs.export(person)
+        names = await family(store.memory, person)
+        found["runs"] = {run: record for one in names for run, record in (await runs.export(one)).items()}
         return json.dumps(found, ensure_ascii=False, indent=1)
 
     return read

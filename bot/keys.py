@@ -17,6 +17,15 @@ class Key:
 
 KEYS = (
     Key("bot:alias:{platform}:{workspace}:{user}", "the id of ours for somebody on a platform", False),
+    Key("bot:accounts:{person}", "the keys of somebody's aliases", False),
+    Key("bot:moved", "which id of ours somebody went by goes by which now, since they were linked", False),
+    Key("bot:code:{digest}", "whose a code of /link is, by a hash of it, and when it was made", False, "10 minutes"),
+    Key("bot:coded:{person}", "the hash of somebody's newest code", False, "10 minutes"),
+    Key(
+        "bot:install:{platform}:{where}", "a workspace's or an organization's installation: tokens, sealed by the vault", False
+    ),
+    Key("bot:installed:{platform}:{team}", "which installation a workspace has", False),
+    Key("bot:oauth:{platform}:{state}", "that somebody set out to install labbot, by a hash", False, "10 minutes"),
     Key("bot:user:{platform}:{person}", "what a platform calls somebody, and their language there", False),
     Key(
         "bot:room:{place}", "the channel or thread in which a conversation goes on; of a mention as long as that is kept", False
@@ -67,6 +76,7 @@ KEYS = (
     Key("bot:paused:{scope}", "features that an operator has paused there, and why", True),
     Key("bot:audit", "what operators did, to whom, when and why; people by ids of ours", True),
     Key("bot:lock:place:{place}", "who handles an event of that place now", False, "the lease"),
+    Key("bot:lock:link:{person}", "whose /link is decided now", False, "the lease"),
     Key("bot:lock:draft:{draft}", "who changes that draft now", False, "the lease"),
 )
 

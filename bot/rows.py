@@ -12,6 +12,7 @@ from bot.core.talk import (
     Dialog,
     Event,
     Forget,
+    Link,
     Refuse,
     Said,
     Show,
@@ -49,9 +50,9 @@ class Message:
 @register
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A row of the outbox: show the message `key` of `place`, or start or cancel a run (`what` is its packed effect)."""
+    """A row of the outbox: show the message `key` of `place`, or do `what`, a packed effect."""
 
-    do: str  # "say", "start", "cancel" or "forget"
+    do: str  # "say", "start", "cancel", "forget" or "link"
     place: str
     key: str = ""
     what: str = ""
@@ -71,6 +72,8 @@ def heard_message(event: Event) -> Message | None:
     match event.act:
         case Said(text, files) if text.strip() or files:
             body = Answer(text="\n".join([*filter(str.strip, [text]), *(f"[{file.name}]" for file in files)]))
+        case Command("link", text) if text.strip():
+            body = Answer(text="/link …")  # a code is kept nowhere
         case Command(name, text):
             body = Answer(text=f"/{name} {text}".strip())
         case _:
@@ -104,7 +107,7 @@ def _number(event: Event, index: int) -> int:
     return int(event.at * 1000) * 100 + index
 
 
-def order_of(event: Event, effect: Start | Cancel | Forget) -> Order:
+def order_of(event: Event, effect: Start | Cancel | Forget | Link) -> Order:
     return Order(
         type(effect).__name__.lower(),
         event.place,

@@ -5,24 +5,24 @@ what the core needs; `commit` writes everything the core decided, marks the even
 or nothing, and only while the locks are still ours; `sent` marks what a platform has shown.
 """
 
-import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bot.core.known import asks, concerns, tells
+from bot.core.linking import TRIES_S, TRY
 from bot.core.moderating import scope
 from bot.core.records import Asked, Audit, Conversation, Draft, Kept, Paused, Person, Saved, Spent, Turn
 from bot.core.rules import Role
-from bot.core.talk import Answer, Dialog, Event, direct
+from bot.core.talk import Answer, Command, Dialog, Event, direct
+from bot.ids import now
 from bot.keys import DAY_S, Retention
+from bot.locks import Hold, Locks
 from bot.pack import pack, unpack
 from bot.rows import Message, Order
-from bot.scripts import COMMIT, FINISH, HEAR, HOLD, PERSON, RENEW
-from pipeline.errors import Temporary
+from bot.scripts import COMMIT, FINISH, HEAR, PERSON, SWAP
 from pipeline.memory import Memory
 
 T = TypeVar("T")
@@ -44,14 +44,6 @@ class Read:
     others: Mapping[str, Person] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The locks that an event is handled under; `token` proves that they are ours."""
-
-    token: str
-    keys: tuple[str, ...]
-
-
 @dataclass(slots=True)
 class Writes:
     """Redis commands that a commit carries out together, as lists of strings."""
@@ -62,17 +54,16 @@ class Writes:
         self.ops.append([str(word) for word in words])
 
 
+BELL = "bot:bell"  # the channel on which `Store.ring` is heard
 CHANGED = "bot:changed"  # the channel on which places are named that look different now
-WAIT_S = 0.01  # between two attempts at a lock
 
 
-class Store:
+class Store(Locks):
     """The bot's memory. All methods raise Temporary while Redis is away; none leaves half a change behind."""
 
     def __init__(self, memory: Memory, retention: Retention | None = None, lease_s: float = 3.0) -> None:
-        self.memory = memory
+        super().__init__(memory, lease_s)
         self.retention = retention or Retention()
-        self.lease_s = lease_s
         self.name = secrets.token_hex(4)  # by which a process knows its own notices
 
     # --- people
@@ -86,9 +77,10 @@ class Store:
 
     async def call(self, person: str, name: str) -> None:
         """Take note of what somebody is called by now: they may have been named by others before they came."""
-        found = (await self._get([f"bot:person:{person}"], Person))[0]
-        if found and found.name != name:
-            await self.memory.do("SET", f"bot:person:{person}", pack(replace(found, name=name)))
+        row = await self.memory.do("GET", f"bot:person:{person}")
+        found = unpack(row, Person) if row else None
+        if found and found.name != name:  # unless somebody else wrote it meanwhile: then the next time
+            await self.memory.script(SWAP, [f"bot:person:{person}"], row, pack(replace(found, name=name)))
 
     async def names(self, people: Iterable[str]) -> dict[str, str]:
         people = list(dict.fromkeys(people))
@@ -131,31 +123,15 @@ class Store:
 
         A crashed holder's locks are gone after the lease. Raises Temporary after ten leases of waiting.
         """
-        token = secrets.token_hex(8)
-        for _ in range(int(10 * self.lease_s / WAIT_S)):
+
+        async def wanted() -> list[str]:
             draft = concerns(event, await self.conversation(event.place))
-            keys = [f"bot:lock:place:{event.place}", *([f"bot:lock:draft:{draft}"] if draft else [])]
-            if await self.memory.script(HOLD, keys, token, int(self.lease_s * 1000)):
-                return Hold(token, tuple(keys))
-            await asyncio.sleep(WAIT_S)
-        raise Temporary(f"{event.place} is busy")
+            names = [f"place:{event.place}", *([f"draft:{draft}"] if draft else [])]
+            if isinstance(event.act, Command) and event.act.name == "link":
+                names.append(f"link:{event.person}")  # wrong codes are counted one after the other
+            return names
 
-    @asynccontextmanager
-    async def renewed(self, hold: Hold) -> AsyncIterator[None]:
-        """Extend the locks for as long as the block takes and they are ours: a file may be fetched longer than a lease."""
-        renewing = asyncio.create_task(self._renew(hold))
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
-
-    async def _renew(self, hold: Hold) -> None:
-        ours = True
-        while ours:
-            await asyncio.sleep(self.lease_s / 3)
-            with suppress(Temporary):  # it may be back before the lease is over
-                ours = bool(await self.memory.script(RENEW, [*hold.keys], hold.token, int(self.lease_s * 1000)))
+        return await self.take(wanted)
 
     async def know(self, event: Event, acts: Sequence[str], mentioned: Iterable[str] = ()) -> Read:
         """Read what the core must know about an event, in three round trips."""
@@ -248,7 +224,8 @@ class Store:
             case Kept(name):
                 writes.add("HSET", "bot:kept", name, pack(record))
             case Spent(person, act, at, event):
-                longest_s = max((role.quotas[act].per_s for role in roles.values() if act in role.quotas), default=0.0)
+                kept_s = TRIES_S if act == TRY else 0.0
+                longest_s = max(kept_s, *(role.quotas[act].per_s for role in roles.values() if act in role.quotas), 0.0)
                 cooldown_s = max((role.cooldowns_s.get(act, 0.0) for role in roles.values()), default=0.0)
                 key = f"bot:used:{person}:{act}"
                 writes.add("ZADD", key, at, event)
@@ -296,13 +273,20 @@ class Store:
         await self.memory.all([tuple(op) for op in writes.ops], atomic=True)
 
     async def commit(self, event: Event, hold: Hold, writes: Writes) -> str:
-        """Carry the writes out and mark the event decided: "done"; "again" if it was already; "lost" if the locks were."""
+        """Carry the writes out and mark the event decided: "done"; "again" if it was already; "lost" if the locks were.
+
+        "moved" if the person was linked since the event was read: it is to be read anew (`bot.ids.now`).
+        """
         keys = [f"bot:inbox:{event.platform}:{event.id}", f"bot:todo:{event.platform}", *hold.keys]
-        args = (hold.token, event.id, int(self.retention.inbox_s), json.dumps(writes.ops))
+        args = (hold.token, event.id, int(self.retention.inbox_s), json.dumps(writes.ops), event.person)
         found: bytes = await self.memory.script(COMMIT, keys, *args)
         return found.decode()
 
     # --- saying
+
+    async def ring(self, what: str) -> None:
+        """Tell every process: of "people" some go by another id now, the outbox of "platform|origin" has more."""
+        await self.memory.do("PUBLISH", BELL, what)
 
     async def outboxes(self, platform: str) -> list[str]:
         """The places whose outbox holds something."""
@@ -347,6 +331,7 @@ class Store:
         None, and nothing saved, where the message is gone or ended already (by another process), or the turn is no longer
         open or on a later attempt.
         """
+        message, turn = await now(self.memory, message), await now(self.memory, turn)
         body = replace(answer, text=answer.text or "…", stream="", passing=False)
         whole = replace(message, body=body, live=False, revision=message.revision + 1)
         expected = f'"tries":{turn.tries},"state":"open"' if turn else ""  # as `pack` writes a Turn

@@ -34,10 +34,14 @@ class Maintainers:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How a platform is: `note` names words of its help, `apart`: nobody but its person sees a direct conversation."""
+    """How a platform is: `note` names words of its help, `apart`: nobody but its person sees a direct conversation.
+
+    `seated`: who sits there keeps their id of ours for as long as the process goes on.
+    """
 
     note: str = ""
     apart: bool = False
+    seated: bool = False
 
 
 # What is left out or paused for an event's workspace, with why, and whether labbot is to speak in its channel.
@@ -64,7 +68,10 @@ class Voice(Protocol):
         """Open a dialog, or send it back with its errors. One whose moment has passed is dropped."""
 
     async def forget(self, person: str) -> None:
-        """Take away what the platform's side keeps of a person besides the store."""
+        """Take away what the platform's side keeps of a person besides the store.
+
+        "": nothing of anybody, but some go by another id from now on, so who is who is to be asked anew.
+        """
 
     async def over(self, event: Event) -> None:
         """Everything that an event asked for is said, or being written."""

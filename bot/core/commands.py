@@ -13,6 +13,7 @@ from bot.core import (
     drafting,
     form,
     gate,
+    linking,
     moderating,
     notices,
     prechecking,
@@ -191,6 +192,7 @@ COMMANDS = {
         ),
         Spec("cancel", _cancel, draft=True, feature="", takes=(Takes("run", completes=True),)),
         Spec("quota", lambda event, known, text: gate.quotas(event, known), feature=""),
+        Spec("link", linking.link, feature="", takes=(Takes("code"),)),
         Spec("privacy", privacy.privacy, feature="", takes=(Takes("act", choices=("export", "forget")),)),
         Spec(
             "admin",

@@ -16,6 +16,7 @@ from bot.core import (
     drafting,
     fetching,
     hearing,
+    moving,
     notices,
     prechecking,
     privacy,
@@ -52,8 +53,10 @@ SENDING = ("submit", "overwrite", "signer", "sign")  # the buttons of a draft th
 
 def decide(event: Event, known: Known) -> list[Effect]:
     """Say what is to be done about an event. The same event and the same knowledge give the same effects."""
-    refused = barred(event, known)
-    return [_signed(effect, event, known) for effect in _decide(event, known)] if refused is None else refused
+    if (refused := barred(event, known)) is not None:
+        return refused
+    here = moving.taken_up(event, known)
+    return [_signed(effect, event, known) for effect in moving.moved(event, known, here, _decide(event, here))]
 
 
 def _signed(effect: Effect, event: Event, known: Known) -> Effect:

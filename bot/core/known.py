@@ -154,6 +154,18 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class Coded:
+    """Whose a code of `/link` is, "" for nobody's, and when it was made (seconds).
+
+    `overlaps`: whoever typed it and whoever made it have accounts on one platform, on which a person has one only.
+    """
+
+    person: str = ""
+    at: float = 0.0
+    overlaps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that `decide` may use besides the event; `tree` is for completion.
 
@@ -161,8 +173,8 @@ class Known:
     about, `turn` the one to the model that a button, an edit or a deletion is about; `chat` is what was last seen of the
     models that one can talk with; `others` are people whom a command names; `off` are features that are paused, with
     why; `note` names the words in which the platform's help says how one is heard there, `apart` says that nobody but
-    its person sees a direct conversation, `open` whether labbot is to speak in this channel; `maintainers` is the place
-    where questions go that the FAQ cannot answer, "" for none.
+    its person sees a direct conversation, `seated` that who sits there keeps their id, `open` whether labbot is to speak
+    in this channel; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none.
     """
 
     person: Person
@@ -179,6 +191,7 @@ class Known:
     open: bool = True
     note: str = ""
     apart: bool = False
+    seated: bool = False
     maintainers: str = ""
     maintainer_people: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)

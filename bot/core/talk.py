@@ -152,6 +152,11 @@ def direct(platform: str, person: str) -> str:
     return f"{platform}:@{person}"
 
 
+def platform_of(place: str) -> str:
+    """The platform that a place is on."""
+    return place.partition(":")[0]
+
+
 # --- what is said ----------------------------------------------------------------------------------------------------
 
 
@@ -360,17 +365,30 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Give the person a code, take the one of `person` that is kept under `code`, or part this platform's account.
+
+    The shell says what came of it: a code is nowhere but in the message that shows it.
+    """
+
+    act: Literal["code", "take", "off"]
+    code: str = ""
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Ask the shell for a finding; it calls `decide` once more with `known.found[what]`.
 
     The subject: of "draft" a Draft as it would stand; of "file" Files, or a text typed in their place; of "passages" the
     run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
     "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; of "precheck" the run
-    that made one; "serving" has none.
+    that made one; of "code" by what a code is kept and who typed it; of "accounts" the person whose platforms are wanted;
+    "serving" has none.
     """
 
-    what: Literal["draft", "file", "passages", "faq", "entry", "mine", "serving", "models", "precheck"]
+    what: Literal["draft", "file", "passages", "faq", "entry", "mine", "serving", "models", "precheck", "code", "accounts"]
     subject: object
 
 
-Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Look | Forget
+Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Look | Forget | Link

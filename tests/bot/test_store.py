@@ -202,6 +202,12 @@ async def test_every_key_that_is_written_is_in_the_table_and_goes_when_it_says(s
     await acks.keep(Ack("i1", "1", "token", "3", "2", "press", 1.0))
     await acks.wait(Message("m1", event.place, 1, 1.0, "", Answer(text="x")))
     await memory.do("SET", "bot:menu:discord", "digest")
+    await store.hold(Event("e4", 1.0, "p2", "terminal:@p2", Command("link", "ABCD-EFGH")))
+    for name, for_s in (("code:d1", 600), ("coded:p1", 600), ("oauth:slack:d1", 600)):
+        await memory.do("SET", f"bot:{name}", "x", "EX", for_s)
+    for name in ("moved", "install:slack:-.T1"):
+        await memory.do("HSET", f"bot:{name}", "x", "y")
+    await memory.do("SET", "bot:installed:slack:T1", "-.T1")
     rules = {_rule(key.pattern): key for key in KEYS}
     found = {name: next((key for rule, key in rules.items() if rule.fullmatch(name)), None) async for name in memory.keys("*")}
 

@@ -20,7 +20,7 @@ from bot.platforms.terminal.plain import Plain, typed_lines
 from bot.platforms.terminal.say import Desk
 from bot.store import CHANGED
 from bot.unheard import Journal
-from bot.voice import Maintainers
+from bot.voice import Maintainers, Manners
 from pipeline.errors import Temporary
 
 PLATFORM = WORKSPACE = "terminal"
@@ -51,7 +51,8 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     words = pick(house.settings.words, locale)
     person = await house.store.person(PLATFORM, WORKSPACE, name, name)
     desk = Desk(house.store, person, house.settings.data / "terminal")
-    app = house.app(PLATFORM, desk, maintainers=await maintainers(house), pace_s=PACE_S)
+    manners = Manners(seated=True)
+    app = house.app(PLATFORM, desk, maintainers=await maintainers(house), pace_s=PACE_S, manners=manners)
     notices: list[Callable[[str], None]] = []
 
     def away(what: str) -> None:

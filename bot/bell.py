@@ -1,0 +1,61 @@
+"""What one process tells the others of: people who go by other ids now, and messages for places of another platform.
+
+A message is decided where its event was heard, and shown by the platform of its place: that one's outbox gets it, in the
+name of the place that it comes from, and the bell is rung. Whoever heard no bell, since Redis was away, looks for itself.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from bot.core.talk import platform_of
+from bot.store import BELL, Store
+from bot.voice import Voice
+
+PEOPLE = "people"  # what is rung when aliases lead elsewhere
+
+T = TypeVar("T")
+
+
+class Insist(Protocol):
+    """Tries until nothing that it needs is away."""
+
+    async def __call__(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+
+
+class Bell:
+    """Hears for one platform. `deliver` carries out what a place of another has for it."""
+
+    def __init__(
+        self,
+        store: Store,
+        platform: str,
+        voice: Voice,
+        deliver: Callable[[str], Coroutine[Any, Any, None]],
+        insist: Insist,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.store, self.platform, self.voice = store, platform, voice
+        self.deliver, self.insist, self.spawn = deliver, insist, spawn
+        self._missed = False  # whether something may have been rung that was not heard
+
+    async def hear(self) -> None:
+        """Hear for good, from whenever Redis is there."""
+        while True:
+            await self.insist(self._hear)
+
+    async def _hear(self) -> None:
+        async for what in self.store.memory.heard(BELL, lambda: self.spawn(self._catch_up())):
+            platform, _, origin = what.partition("|")
+            if what == PEOPLE:
+                self.spawn(self.insist(partial(self.voice.forget, "")))
+            elif platform == self.platform:
+                self.spawn(self.insist(partial(self.deliver, origin)))
+
+    async def _catch_up(self) -> None:
+        if self._missed:
+            await self.insist(partial(self.voice.forget, ""))
+        self._missed = True
+        for origin in await self.insist(partial(self.store.outboxes, self.platform)):
+            if platform_of(origin) != self.platform:
+                await self.insist(partial(self.deliver, origin))
