@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline.stages.propose import Checkout
 
@@ -16,11 +17,16 @@ def make(folder: Path, tree: Path) -> None:
     """Make `folder` a git checkout of the files below `tree`, with one commit on `main`. Does nothing if it is there."""
     if (folder / ".git").is_dir():
         return
-    fresh = folder.with_name(f".{folder.name}-new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(tree, fresh)
-    checkout = Checkout(fresh)
-    checkout.git("init", "--quiet", "--initial-branch=main")
-    checkout.git("add", "--all")
-    checkout.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--message=Begin a demo taxonomy", env=_WHO)
-    fresh.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+        fresh = Path(made) / folder.name
+        shutil.copytree(tree, fresh)
+        checkout = Checkout(fresh)
+        checkout.git("init", "--quiet", "--initial-branch=main")
+        checkout.git("add", "--all")
+        checkout.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--message=Begin a demo taxonomy", env=_WHO)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not (folder / ".git").is_dir():  # or another process was quicker
+                raise
