@@ -87,7 +87,7 @@ class App:
         )
         self.following = Following(store, runs, platform, hear=self.hear, insist=self._insist, pace_s=pace_s)
         self.linking = Linking(store, platform, tables)
-        self.bell = Bell(store, platform, voice, self._deliver, self._insist, partial(self._spawn, counts=False))
+        self.bell = Bell(store, platform, voice, self._deliver, self._insist, self._spawn, self.streaming.stop)
         self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
@@ -222,8 +222,8 @@ class App:
         return done
 
     async def _deliver(self, origin: str) -> None:
-        """Show what was decided on another platform; of several processes one does."""
-        async with self._places.setdefault(origin, asyncio.Lock()), self.store.held(f"place:{origin}"):
+        """Show what was decided on another platform, where nobody waits for it; of several processes one does."""
+        async with self._places.setdefault(origin, asyncio.Lock()), self.store.held(f"deliver:{self.platform}|{origin}"):
             await self._carry_out(origin, again=True)
 
     async def _decide_and_commit(self, event: Event) -> str:
@@ -373,7 +373,7 @@ class App:
         """Take away everything of a person, or what they and the model said in a place; tell them, and what has to stay."""
         forget, words = unpack(order.what, Forget), pick(self.tables, order.locale)
         for turn in await forgetting.turns(self.store, forget.person, forget.place):
-            self.streaming.stop(subject(turn))
+            await self.bell.ends(subject(turn))
         lines = await forgetting.carry_out(self.store, self.runs, forget, words)
         if not forget.place:
             await self.voice.forget(order.person)

@@ -1,4 +1,4 @@
-"""What one process tells the others of: people who go by other ids now, and messages for places of another platform.
+"""What one process tells the others of: people who go by other ids now, answers to stop, messages for another platform.
 
 A message is decided where its event was heard, and shown by the platform of its place: that one's outbox gets it, in the
 name of the place that it comes from, and the bell is rung. Whoever heard no bell, since Redis was away, looks for itself.
@@ -13,6 +13,7 @@ from bot.store import BELL, Store
 from bot.voice import Voice
 
 PEOPLE = "people"  # what is rung when aliases lead elsewhere
+STOP = "stop"  # what is rung, with "|" and what they are about, where answers are not to be written on
 
 T = TypeVar("T")
 
@@ -23,8 +24,14 @@ class Insist(Protocol):
     async def __call__(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
 
 
+class Spawn(Protocol):
+    """Sees to it that something is done; only where it `counts` somebody waits for it."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], *, counts: bool = True) -> None: ...
+
+
 class Bell:
-    """Hears for one platform. `deliver` carries out what a place of another has for it."""
+    """Hears for one platform. `deliver` carries out what a place of another has for it, `stop` ends what is written here."""
 
     def __init__(
         self,
@@ -33,11 +40,17 @@ class Bell:
         voice: Voice,
         deliver: Callable[[str], Coroutine[Any, Any, None]],
         insist: Insist,
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Spawn,
+        stop: Callable[[str], bool],
     ) -> None:
         self.store, self.platform, self.voice = store, platform, voice
-        self.deliver, self.insist, self.spawn = deliver, insist, spawn
+        self.deliver, self.insist, self.spawn, self.stop = deliver, insist, spawn, stop
         self._missed = False  # whether something may have been rung that was not heard
+
+    async def ends(self, what: str) -> None:
+        """Have an answer about something written on nowhere, here or on another platform."""
+        if not self.stop(what):
+            await self.store.ring(f"{STOP}|{what}")
 
     async def hear(self) -> None:
         """Hear for good, from whenever Redis is there."""
@@ -45,12 +58,17 @@ class Bell:
             await self.insist(self._hear)
 
     async def _hear(self) -> None:
-        async for what in self.store.memory.heard(BELL, lambda: self.spawn(self._catch_up())):
+        async for what in self.store.memory.heard(BELL, lambda: self._later(self._catch_up())):
             platform, _, origin = what.partition("|")
             if what == PEOPLE:
-                self.spawn(self.insist(partial(self.voice.forget, "")))
+                self._later(self.insist(partial(self.voice.forget, "")))
+            elif platform == STOP:
+                self.stop(origin)
             elif platform == self.platform:
-                self.spawn(self.insist(partial(self.deliver, origin)))
+                self._later(self.insist(partial(self.deliver, origin)))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        self.spawn(work, counts=False)
 
     async def _catch_up(self) -> None:
         if self._missed:

@@ -43,12 +43,15 @@ class Following:
 
         `past` is told the number of each step that is not its end: when Redis was away it goes on from the last of them.
         At a pace some were never shown; of those the newest is told, or they would come after what an earlier teller showed.
+        A run that was ordered on another platform meanwhile is told there.
         """
         told = past[-1] if past else -1
         newest = await self._number(run) if self.pace_s else 0
         async for step in paced(self.runs.watch(run, told), self.pace_s):
             if step.number < newest and step.state not in ENDED:
                 continue
+            if not await self.store.watches(self.platform, run):
+                return
             event = _event(run, step, order, self.platform, again=step.number == told)
             told = step.number
             await self.insist(partial(self.hear, event))

@@ -60,7 +60,8 @@ async def forget(store: Store, person: str) -> None:
     await _questions(store, person)
     await _turns(store, await turns(store, person))
     for place in places:
-        whole = place.endswith(f":@{person}") or f":@{person}/" in place or any(place == one.place for one in mine)
+        threads = any(place == one.place or place.endswith(f"/{one.id}") for one in mine)  # also where one lay before
+        whole = place.endswith(f":@{person}") or f":@{person}/" in place or threads
         await (_drop(store, place) if whole else _leave(store, place, person))
     for draft in everything:
         if draft.owner != person and person in draft.authors:
@@ -79,7 +80,8 @@ async def forget(store: Store, person: str) -> None:
     own += [f"bot:code:{code.decode()}"] if code else []
     used = [key async for key in store.memory.keys(f"bot:used:{person}:*")]
     users = [key async for key in store.memory.keys(f"bot:user:*:{person}")]
-    await _delete(store, [*aliases, *own, *used, *users])
+    typed = [key async for key in store.memory.keys(f"bot:typed:{person}:*")]
+    await _delete(store, [*aliases, *own, *used, *users, *typed])
     if before:
         await store.memory.do("HDEL", MOVED, *before)
     await store.ring(PEOPLE)
@@ -178,9 +180,10 @@ async def unwatch(store: Store, person: str) -> None:
 
 
 async def tidy(store: Store, runs: Runs) -> None:
-    """Take away what is older than it may be."""
-    await sweep(store, runs.clock())
-    await prune(store, runs)
+    """Take away what is older than it may be. Of several processes one does at a time: what one has looked at stays there."""
+    async with store.held("tidy"):
+        await sweep(store, runs.clock())
+        await prune(store, runs)
 
 
 async def prune(store: Store, runs: Runs) -> list[str]:
@@ -203,6 +206,8 @@ async def _places(store: Store, person: str, drafts: Iterable[Draft]) -> list[st
         place = key.removeprefix("bot:order:")
         if f":@{person}" in place or place in found or await _spoke(store, place, person):
             found.add(place)
+    async for key in store.memory.keys(f"bot:room:*:@{person}*"):  # one that nothing was said in outside of its threads
+        found.add(key.removeprefix("bot:room:"))
     return sorted(found)
 
 

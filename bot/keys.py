@@ -52,6 +52,8 @@ KEYS = (
         "retention.conversations_days",
     ),
     Key("bot:slot:{place}", "which message stands in each slot", False, "retention.conversations_days"),
+    Key("bot:typed:{person}:{dialog}", "what somebody typed into a dialog that they closed", True, "a day"),
+    Key("bot:file:{platform}:{message}", "which file was uploaded for a message, until it is shown", False, "a day"),
     Key("bot:asked:{person}", "the dialog that is open for somebody", True, "a day"),
     Key("bot:draft:{draft}", "a draft: its answers, its authors, its undo", True, "retention.discarded_days once discarded"),
     Key("bot:drafts:{person}", "ids of the drafts that somebody writes", False),
@@ -76,6 +78,10 @@ KEYS = (
     Key("bot:paused:{scope}", "features that an operator has paused there, and why", True),
     Key("bot:audit", "what operators did, to whom, when and why; people by ids of ours", True),
     Key("bot:lock:place:{place}", "who handles an event of that place now", False, "the lease"),
+    Key(
+        "bot:lock:deliver:{platform}|{place}", "who shows on a platform what a place of another has for it", False, "the lease"
+    ),
+    Key("bot:lock:tidy", "who takes away now what is older than it may be", False, "the lease"),
     Key("bot:lock:link:{person}", "whose /link is decided now", False, "the lease"),
     Key("bot:lock:draft:{draft}", "who changes that draft now", False, "the lease"),
 )

@@ -285,7 +285,7 @@ class Store(Locks):
     # --- saying
 
     async def ring(self, what: str) -> None:
-        """Tell every process: of "people" some go by another id now, the outbox of "platform|origin" has more."""
+        """Tell every process what `bot.bell` hears: "people", "stop|about", "platform|origin" whose outbox has more."""
         await self.memory.do("PUBLISH", BELL, what)
 
     async def outboxes(self, platform: str) -> list[str]:
@@ -371,7 +371,15 @@ class Store(Locks):
     # --- watching runs
 
     async def watch(self, platform: str, run: str, order: Order) -> None:
-        await self.memory.do("HSET", f"bot:watch:{platform}", run, pack(order))
+        """Note that a platform tells a run's steps: that one alone from now on, if another did."""
+        rows = [key async for key in self.memory.keys("bot:watch:*")]
+        mine = f"bot:watch:{platform}"
+        taken = [("HDEL", row, run) for row in rows if row != mine]
+        await self.memory.all([("HSET", mine, run, pack(order)), *taken], atomic=True)
+
+    async def watches(self, platform: str, run: str) -> bool:
+        """Whether a platform is still the one that tells a run's steps."""
+        return bool(await self.memory.do("HEXISTS", f"bot:watch:{platform}", run))
 
     async def watched(self, platform: str) -> dict[str, Order]:
         rows = await self.memory.do("HGETALL", f"bot:watch:{platform}")
