@@ -17,6 +17,7 @@ from pipeline import logs, secret
 from pipeline.errors import Invalid, LabError, Problem
 
 if TYPE_CHECKING:
+    from bot.platforms.slack.keys import Keys
     from bot.store import Store
 
 
@@ -25,21 +26,7 @@ def main(words: list[str] | None = None) -> int:
     given = _parser().parse_args(words)
     try:
         settings = settings_module.load(os.environ)
-        if given.command == "ask":
-            return _ask(settings, given)
-        if given.command == "faq":
-            return _report(settings, as_json=given.json)
-        if given.command == "audit":
-            return _audit(settings, as_json=given.json)
-        if given.command == "discord":
-            return _discord(settings, given)
-        if given.command == "play":
-            from bot.play import play_files
-
-            return asyncio.run(
-                play_files(settings, given.files, dict(name.split("=", 1) for name in given.name if "=" in name))
-            )
-        return _terminal(settings, plain=given.plain or not sys.stdin.isatty(), name=given.name)
+        return _COMMANDS[given.command](settings, given)
     except Invalid as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -67,6 +54,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     discord.add_argument("--invite", action="store_true", help="print the address at which a server lets labbot in, and end")
     discord.add_argument("--check", action="store_true", help="say whether it could begin here, and begin nothing")
+    slack = commands.add_parser(
+        "slack",
+        help="talk in Slack",
+        description="Its tokens are in LABBOT_SLACK_BOT_TOKEN, and LABBOT_SLACK_APP_TOKEN for Socket Mode or "
+        "LABBOT_SLACK_SIGNING_SECRET for HTTP; many workspaces need LABBOT_SLACK_CLIENT_ID, LABBOT_SLACK_CLIENT_SECRET and "
+        "LABBOT_VAULT_KEY instead of the first. NAME_FILE names a file with what NAME would hold.",
+    )
+    slack.add_argument(
+        "--http", default="", metavar="HOST:PORT", help="/healthz and /metrics are there, and /slack/events without Socket Mode"
+    )
+    slack.add_argument("--manifest", action="store_true", help="print the manifest to make the Slack app from, and end")
+    slack.add_argument("--check", action="store_true", help="say whether it could begin here, and begin nothing")
+    key = commands.add_parser(
+        "key",
+        help="print a new key for LABBOT_VAULT_KEY",
+        description="LABBOT_VAULT_KEY seals the tokens of workspaces that install labbot. To change it put a new key before "
+        "the old one, a comma between, call this with --rotate, and take the old one out.",
+    )
+    key.add_argument("--rotate", action="store_true", help="seal everything anew by the first key")
     play = commands.add_parser(
         "play",
         help="play transcripts against a labbot of their own and say where they differ",
@@ -120,24 +126,24 @@ def _ask(settings: Settings, given: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _report(settings: Settings, *, as_json: bool) -> int:
+def _report(settings: Settings, given: argparse.Namespace) -> int:
     from bot import report
     from bot.house import faq_of
 
     async def lines(store: "Store") -> Iterable[str]:
         asked, kept = await store.questions(), await store.kept()
-        return report.as_json(asked, kept) if as_json else report.as_text(asked, kept, faq_of(settings).digest)
+        return report.as_json(asked, kept) if given.json else report.as_text(asked, kept, faq_of(settings).digest)
 
     return _from_store(settings, lines)
 
 
-def _audit(settings: Settings, *, as_json: bool) -> int:
+def _audit(settings: Settings, given: argparse.Namespace) -> int:
     from bot import report
 
     async def lines(store: "Store") -> Iterable[str]:
         acts = await store.audit()
         names = await store.names(name for act in acts for name in (act.person, act.whom))
-        return report.audit(acts, names, as_json=as_json)
+        return report.audit(acts, names, as_json=given.json)
 
     return _from_store(settings, lines)
 
@@ -193,7 +199,54 @@ def _would(settings: Settings) -> str:
     return f"serve Discord over {'several connections' if section.shards else 'one connection'}, reading {reads}."
 
 
-def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
+def _slack(settings: Settings, given: argparse.Namespace) -> int:
+    from bot.house import built
+    from bot.platforms.slack import run as slack
+    from pipeline import checkup
+
+    if given.manifest:
+        print(slack.manifest(settings))
+        return 0
+    keys = slack.keys(settings, given.http)
+    if given.check:
+        return checkup.run(settings.environment, [_would_slack(keys)], print)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logs.set_up(settings.data / "log", "labbot", settings.environment)
+
+    async def serve(url: str) -> int:
+        async with built(settings, url, time.time) as house:
+            return await slack.run(house, keys, given.http, works=not settings.redis_url)
+
+    with redis_of(settings) as url:
+        return asyncio.run(serve(url))
+
+
+def _would_slack(keys: "Keys") -> str:
+    who = "the workspaces that install it" if keys.client else "one workspace"
+    return f"serve {who} of Slack over {'Socket Mode' if keys.app else 'HTTP'}."
+
+
+def _key(settings: Settings, given: argparse.Namespace) -> int:
+    from pipeline import vault
+
+    if not given.rotate:
+        print(vault.key())
+        return 0
+    from bot.platforms.slack.installs import Installs
+
+    async def sealed(store: "Store") -> Iterable[str]:
+        return [f"{await Installs(store.memory, vault.load(settings.environment)).rotate()} rows are sealed by the first key."]
+
+    return _from_store(settings, sealed)
+
+
+def _play(settings: Settings, given: argparse.Namespace) -> int:
+    from bot.play import play_files
+
+    return asyncio.run(play_files(settings, given.files, dict(name.split("=", 1) for name in given.name if "=" in name)))
+
+
+def _terminal(settings: Settings, given: argparse.Namespace) -> int:
     from bot.house import built
     from bot.platforms.terminal.run import run
 
@@ -204,7 +257,7 @@ def _terminal(settings: Settings, *, plain: bool, name: str) -> int:
 
     async def serve(url: str) -> int:
         async with built(settings, url, time.time) as house:
-            return await run(house, plain=plain, name=name)
+            return await run(house, plain=given.plain or not sys.stdin.isatty(), name=given.name)
 
     with redis_of(settings) as url:
         return asyncio.run(serve(url))
@@ -231,6 +284,18 @@ def remarks(data: Path, kernel: str) -> list[str]:
     if data.parts[:2] == ("/", "mnt") and "microsoft" in kernel.lower():
         return [f"{data} is a Windows drive: Redis is slow and unsafe there. Set LABBOT_DATA to a folder of your home."]
     return []
+
+
+_COMMANDS = {
+    "ask": _ask,
+    "audit": _audit,
+    "discord": _discord,
+    "faq": _report,
+    "key": _key,
+    "play": _play,
+    "slack": _slack,
+    "terminal": _terminal,
+}
 
 
 if __name__ == "__main__":

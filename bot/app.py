@@ -343,7 +343,7 @@ class App:
             return await self.voice.ask(message)
         address, revision = await self.store.address(message)
         if not address and again:
-            address = await self.voice.find(message)
+            address, revision = await self.voice.find(message), -1
         if address and revision >= message.revision:
             return
         if address:

@@ -42,7 +42,7 @@ class WorkspaceConfig(_Section):
     features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
     maintainers: str = Field(
         default="",
-        description="who is asked what the FAQ does not say: @name, in Discord @id or a channel's id; empty for nobody",
+        description="who is asked what the FAQ does not say: @name, elsewhere @id or a channel's id; empty for nobody",
     )
     waiting: int = Field(default=0, ge=0, description="most runs from there that may wait; 0 for no limit")
     running: int = Field(default=0, ge=0, description="most runs from there that are carried at once; 0 for no limit")
@@ -58,10 +58,21 @@ class DiscordConfig(_Section):
     threads: Literal["public", "private"] = Field(default="public", description="who sees the thread of a draft")
 
 
+class SlackConfig(_Section):
+    """What `labbot slack` reads."""
+
+    url: str = Field(
+        default="",
+        pattern=r"^$|^https://[A-Za-z0-9.-]+(:\d+)?$",
+        description="where Slack reaches this labbot, such as https://labbot.example.org; empty for Socket Mode",
+    )
+
+
 class PlatformsConfig(_Section):
     """What holds on a platform as a whole; what holds in one of its servers is in `workspaces`."""
 
     discord: DiscordConfig = Field(default=DiscordConfig(), description="how labbot is in Discord, in every server")
+    slack: SlackConfig = Field(default=SlackConfig(), description="how labbot is in Slack, in every workspace")
 
 
 class TaxonomyConfig(_Section):

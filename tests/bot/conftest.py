@@ -38,6 +38,12 @@ def settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settin
     return replace(made, cache=tmp_path_factory.getbasetemp() / "cache")  # fitting the FAQ takes a second
 
 
+@pytest.fixture(scope="session")
+def at_the_terminal() -> dict[Path, list[str]]:
+    """The files that transcripts end in at the terminal, of those that were played there to be compared with."""
+    return {}
+
+
 @pytest.fixture
 async def model() -> AsyncIterator[Model]:
     async with Model() as made:

@@ -203,7 +203,15 @@ async def test_every_key_that_is_written_is_in_the_table_and_goes_when_it_says(s
     await acks.wait(Message("m1", event.place, 1, 1.0, "", Answer(text="x")))
     await memory.do("SET", "bot:menu:discord", "digest")
     await store.hold(Event("e4", 1.0, "p2", "terminal:@p2", Command("link", "ABCD-EFGH")))
-    for name, for_s in (("code:d1", 600), ("coded:p1", 600), ("oauth:slack:d1", 600)):
+    for name in ("deliver:discord|slack:T1.C1", "tidy"):
+        await memory.do("SET", f"bot:lock:{name}", "x", "PX", 200)
+    for name, for_s in (
+        ("code:d1", 600),
+        ("coded:p1", 600),
+        ("oauth:slack:d1", 600),
+        ("typed:p1:d1", 600),
+        ("file:slack:m1", 600),
+    ):
         await memory.do("SET", f"bot:{name}", "x", "EX", for_s)
     for name in ("moved", "install:slack:-.T1"):
         await memory.do("HSET", f"bot:{name}", "x", "y")

@@ -30,6 +30,8 @@ class Model(Server):
                 self._next.append((rest.removeprefix("off ").replace("\\n", "\n"), verb == "breaks"))
             case "goes":
                 self._open(self._gates)
+            case "steps":
+                self._open([gate for gate in self._gates if not gate.is_set()][:1])
             case "busy":
                 self.ahead = int(rest)
                 self._open([gate for place, gate in self._places if place > self.ahead])

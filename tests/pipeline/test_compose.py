@@ -20,8 +20,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from bot import streaming
-from bot.platforms.discord import front
+from bot.platforms.discord import front as discord_front
 from bot.platforms.discord import run as discord_run
+from bot.platforms.slack import front as slack_front
+from bot.platforms.slack import run as slack_run
 from pipeline import config, embedded, http
 from pipeline.errors import Invalid
 from pipeline.models import catalog, machine
@@ -32,8 +34,8 @@ SERVICES: dict[str, Any] = FILE["services"]
 OURS = [name for name in SERVICES if name != "redis"]
 WORKERS = [name for name in OURS if name.startswith("worker")]
 SERVERS = [name for name in OURS if name.startswith("serve")]
-BOTS = ("bot-discord",)
-NOT_YET = ("bot-slack",)  # its command comes with its platform; the test below says when
+BOTS = ("bot-discord", "bot-slack")
+BEGIN = {"slack_bot_token": "xoxb-", "slack_app_token": "xapp-"}  # by which one in another's place is told
 PASSWORD = "a-password-of-this-test"
 
 
@@ -73,7 +75,8 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compose") / "secrets"
     folder.mkdir()
     for name in FILE["secrets"]:
-        (folder / name).write_text(f"{PASSWORD if name == 'redis_password' else 'another-word'}\n", encoding="utf-8")
+        word = PASSWORD if name == "redis_password" else f"{BEGIN.get(name, '')}another-word"
+        (folder / name).write_text(f"{word}\n", encoding="utf-8")
         (folder / name).chmod(0o600)
     return folder
 
@@ -166,9 +169,9 @@ def test_redis_and_the_model_server_are_on_networks_that_lead_nowhere() -> None:
         return {name for name, service in SERVICES.items() if network in service["networks"]}
 
     assert [name for name, network in FILE["networks"].items() if network.get("internal")] == ["store", "models"]
-    assert on("store") == {"redis", *BOTS, *NOT_YET, *WORKERS}
-    assert on("models") == {*SERVERS, *BOTS, *NOT_YET, *WORKERS}
-    assert on("out") == {*BOTS, *NOT_YET, *WORKERS}
+    assert on("store") == {"redis", *BOTS, *WORKERS}
+    assert on("models") == {*SERVERS, *BOTS, *WORKERS}
+    assert on("out") == {*BOTS, *WORKERS}
     assert {str(SERVICES[name]["volumes"]) for name in SERVERS} == {"['models:/data/models:ro']"}
 
 
@@ -241,7 +244,7 @@ def test_a_worker_whose_redis_is_away_is_told_so_and_one_with_a_wrong_password_t
     assert (status, "refuses the password" in said) == (2, True), said
 
 
-@pytest.mark.parametrize("name", [*WORKERS, *BOTS, *NOT_YET])
+@pytest.mark.parametrize("name", [*WORKERS, *BOTS])
 async def test_a_health_check_asks_the_services_own_app(name: str) -> None:
     command, test = SERVICES[name]["command"], SERVICES[name]["healthcheck"]["test"]
     assert test[-1].rpartition(":")[2] == command[command.index("--http") + 1].rpartition(":")[2]
@@ -284,19 +287,17 @@ def test_a_model_servers_command_has_a_plan_here(name: str, secrets: Path) -> No
     assert SERVICES[name]["healthcheck"]["test"][-1] == f"127.0.0.1:{words[-1]}/health"
 
 
-def test_the_bot_for_discord_has_the_time_that_its_end_takes() -> None:
-    grace_s = float(SERVICES["bot-discord"]["stop_grace_period"].removesuffix("s"))
+@pytest.mark.parametrize(
+    ("name", "leave_s", "close_s"),
+    [
+        ("bot-discord", discord_front.LEAVE_S, discord_run.CLOSE_S),
+        ("bot-slack", slack_front.LEAVE_S, slack_run.CLOSE_S),
+    ],
+)
+def test_a_bot_has_the_time_that_its_end_takes(name: str, leave_s: float, close_s: float) -> None:
+    grace_s = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
 
-    assert grace_s > front.LEAVE_S + streaming.PAUSE_S + discord_run.CLOSE_S
-
-
-@pytest.mark.parametrize("name", NOT_YET)
-def test_the_commands_of_the_bots_are_not_there_yet(name: str, secrets: Path) -> None:
-    status, said = run([*argv(SERVICES[name]["command"]), "--check"], environment(name, secrets, "redis://127.0.0.1:1/0"))
-
-    assert (status, f"invalid choice: '{name.removeprefix('bot-')}'" in said) == (2, True), (
-        "it is there now: take it out of NOT_YET, test its --check as the workers' is, and mend the file's first comment"
-    )
+    assert grace_s > leave_s + streaming.PAUSE_S + close_s
 
 
 # --- what lies beside it

@@ -314,7 +314,8 @@ class Speaker:
 
     async def fetch(self, file: File) -> bytes:
         if not file.token.startswith(self.cdn()):
-            raise Invalid(Problem("file.strange", "it is not a file of Discord's", file.name, facts={"path": file.name}))
+            facts = {"path": file.name, "platform": "Discord"}
+            raise Invalid(Problem("file.strange", "it is not a file of Discord's", file.name, facts=facts))
         if not file.name.lower().endswith(TEXTS):
             raise Invalid(Problem("file.kind", "it is no text", file.name, facts={"path": file.name}))
         try:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.core.talk import Said
+from bot.ear import Heard
 from bot.platforms.discord import front as front_module
 from bot.platforms.discord import wire
-from bot.ear import Heard
 from bot.unheard import Journal
 from pipeline.errors import Temporary
 from tests.bot.discord.front import Labbot

@@ -1,0 +1,176 @@
+"""The bot's own messages: posted once, found again by what their metadata says, edited, taken away; and its files.
+
+Slack has no key by which a message sent twice is one. So every message carries its key in its metadata, and where an answer
+was lost its conversation is looked through before it is sent again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from time import time
+from typing import Any
+
+from bot.platforms.slack.render import Payload
+from bot.platforms.slack.threads import Room
+from bot.platforms.slack.wire import Refused, Unsure, Wire
+from pipeline.errors import Temporary
+from pipeline.memory import Memory
+
+log = logging.getLogger("labbot.slack")
+
+EVENT = "labbot"  # the kind of our metadata
+WAITS_S = (0.0, 0.5, 2.0)  # before a message or a file is shown, and again where it is not there
+LOOKED = 100  # messages among which one of ours is looked for
+EARLIER_S = 120.0  # that much older a message may be than we believe: clocks differ
+SHOWN = "shown"
+FILE_S = 86_400  # that long is noted which file was uploaded for a message
+
+
+class Posts:
+    """Every method raises Refused and Temporary."""
+
+    def __init__(self, wire: Wire, memory: Memory) -> None:
+        self.wire, self.memory = wire, memory
+
+    async def put(self, room: Room, payload: Payload, key: str) -> str:
+        """Post a message and return its ts. Where the answer is lost it is looked for, and posted again if it is not there."""
+        began = time()
+        for wait_s in WAITS_S:
+            await asyncio.sleep(wait_s)
+            try:
+                made = await self.wire.ask(
+                    room.team,
+                    "chat.postMessage",
+                    twice=False,
+                    channel=room.channel,
+                    thread_ts=room.thread,
+                    metadata=marked(key),
+                    **payload.json,
+                )
+                self.wire.counts.sent["post"] += 1
+                return str(made["ts"])
+            except Unsure:
+                if found := await self.find(room, key, began):
+                    return found
+        raise Temporary("Slack does not say whether it has the message")
+
+    async def find(self, room: Room, key: str, since: float) -> str:
+        """The ts of a message of ours by its key, posted since then (seconds since 1970); "" if there is none."""
+        for one in await self.ours(room, since):
+            if key_of(one) == key:
+                return str(one["ts"])
+        return ""
+
+    async def ours(self, room: Room, since: float) -> list[dict[str, Any]]:
+        """The bot's messages of a room since then, with their metadata."""
+        method = "conversations.replies" if room.thread else "conversations.history"
+        found = await self.wire.ask(
+            room.team,
+            method,
+            channel=room.channel,
+            ts=room.thread,
+            oldest=f"{max(0.0, since - EARLIER_S):.6f}",
+            include_all_metadata=True,
+            limit=LOOKED,
+        )
+        return [one for one in found.get("messages", []) if one.get("bot_id")]
+
+    async def whisper(self, room: Room, user: str, payload: Payload) -> None:
+        """Show a message to one person in a channel: it can be neither found nor changed later.
+
+        Where nobody answers it counts as shown: a hint that is lost costs another press, one that comes twice confuses.
+        """
+        try:
+            await self.wire.ask(
+                room.team,
+                "chat.postEphemeral",
+                twice=False,
+                channel=room.channel,
+                thread_ts=room.thread,
+                user=user,
+                blocks=payload.json.get("blocks"),
+                text=payload.json.get("text"),
+            )
+        except Unsure as error:
+            log.warning("slack: a private message may not have come: %s", error)
+        self.wire.counts.sent["ephemeral"] += 1
+
+    async def change(self, room: Room, ts: str, payload: Payload, key: str, *, edit: bool = False, turn: bool = True) -> None:
+        """Edit a message; a stream that an earlier process has begun in it is ended first."""
+        given = {name: value for name, value in payload.json.items() if not name.startswith("unfurl")}
+        given |= {"channel": room.channel, "ts": ts, "metadata": marked(key)}
+        try:
+            await self.wire.ask(room.team, "chat.update", edit=edit, turn=turn, **given)
+        except Refused as error:
+            if error.code != "streaming_state_conflict":
+                raise
+            await self.end(room, ts)
+            await self.wire.ask(room.team, "chat.update", edit=edit, **given)
+        self.wire.counts.sent["edit"] += 1
+
+    async def end(self, room: Room, ts: str) -> None:
+        """End the stream of a message, if it is one that has not ended."""
+        try:
+            await self.wire.ask(room.team, "chat.stopStream", channel=room.channel, ts=ts)
+        except Refused as error:
+            log.info("slack: a stream had ended: %s", error)
+
+    async def delete(self, room: Room, ts: str) -> None:
+        try:
+            await self.wire.ask(room.team, "chat.delete", channel=room.channel, ts=ts)
+        except Refused as error:
+            if error.code != "message_not_found":
+                raise
+
+    async def share(self, room: Room, files: Sequence[tuple[str, bytes]], key: str) -> None:
+        """Send files into a room, each once: which upload is a message's is noted before it is shown."""
+        for number, (name, content) in enumerate(files):
+            row = f"bot:file:slack:{part_key(key, number)}"
+            known, _, at = ((await self.memory.do("GET", row)) or b"").decode().partition(" ")
+            if known == SHOWN or (known and await self._is_shown(room, known, float(at))):
+                continue
+            given = await self.wire.ask(room.team, "files.getUploadURLExternal", filename=name, length=len(content))
+            await self.wire.send(str(given["upload_url"]), content)
+            file, began = str(given["file_id"]), time()
+            await self.memory.do("SET", row, f"{file} {began}", "EX", FILE_S)
+            await self._complete(room, file, name, began)
+            await self.memory.do("SET", row, SHOWN, "EX", FILE_S)
+            self.wire.counts.sent["file"] += 1
+
+    async def _complete(self, room: Room, file: str, name: str, began: float) -> None:
+        """Show a file that was uploaded; again where nobody says whether it was done, and it was not."""
+        for wait_s in WAITS_S:
+            await asyncio.sleep(wait_s)
+            try:
+                await self.wire.ask(
+                    room.team,
+                    "files.completeUploadExternal",
+                    twice=False,
+                    files=[{"id": file, "title": name}],
+                    channel_id=room.channel,
+                    thread_ts=room.thread,
+                )
+                return
+            except Unsure:
+                if await self._is_shown(room, file, began):
+                    return
+        raise Temporary("Slack does not say whether it has the file")
+
+    async def _is_shown(self, room: Room, file: str, since: float) -> bool:
+        """Whether a file that was uploaded since then stands in the room."""
+        return any(file == one.get("id") for found in await self.ours(room, since) for one in found.get("files") or ())
+
+
+def marked(key: str) -> dict[str, Any]:
+    return {"event_type": EVENT, "event_payload": {"outbox_id": key}}
+
+
+def key_of(message: dict[str, Any]) -> str:
+    """The key of a message of ours, as Slack tells it; "" for others."""
+    found = message.get("metadata") or {}
+    return str((found.get("event_payload") or {}).get("outbox_id", "")) if found.get("event_type") == EVENT else ""
+
+
+def part_key(key: str, at: int) -> str:
+    """The key of a message's further parts."""
+    return f"{key}.{at}" if at else key

@@ -1,0 +1,79 @@
+"""The life of the Slack front end as a process, from the first connection to the last word; by socket or by HTTP."""
+
+import asyncio
+import json
+import signal
+from typing import TYPE_CHECKING
+
+from bot.house import House
+from bot.platforms.slack import keys as slack_keys
+from bot.platforms.slack import manifest as slack_manifest
+from bot.platforms.slack import oauth
+from bot.platforms.slack.front import Front
+from bot.platforms.slack.keys import Keys
+from bot.settings import Settings
+from pipeline import secret
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+CLOSE_S = 10.0  # for closing what is open
+
+
+def keys(settings: Settings, http: str) -> Keys:
+    """What the environment says Slack knows us by. Raises Invalid."""
+    return slack_keys.read(settings.environment, http=http, url=settings.bot.platforms.slack.url)
+
+
+def manifest(settings: Settings) -> str:
+    """The manifest to make the app from, as JSON."""
+    url, many = settings.bot.platforms.slack.url, bool(secret.read(settings.environment, slack_keys.CLIENT))
+    return json.dumps(slack_manifest.manifest(settings.words, url, many=many), indent=2, ensure_ascii=False)
+
+
+async def run(house: House, keys: Keys, http: str = "", *, works: bool = True) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status. `works`: carry runs too, where there are no workers.
+
+    `http`: where /healthz and /metrics are, and what Slack calls: /slack/events unless Socket Mode is used.
+    """
+    from pipeline import http as web
+
+    installs = oauth.store(house) if keys.client else None
+    front = Front(house, keys, installs=installs)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    parts = [front.serve(), house.keep(), *([house.work()] if works else [])]
+    if http:
+        mounts = [*(oauth.routes(house, keys, installs) if installs else ()), *(() if front.link else events(front))]
+        parts.append(web.serve(web.app(front.health, front.metrics, mounts), *web.place(http)))
+    tasks = [asyncio.create_task(part) for part in parts]
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set() and hasattr(front, "app"):
+        await front.leave()
+    for task in (stopped, *tasks):
+        task.cancel()
+    ended, _ = await asyncio.wait(tasks, timeout=CLOSE_S)
+    for task in ended:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+    return 0
+
+
+def events(front: Front) -> "list[BaseRoute]":
+    """Where Slack tells what happens: slack-bolt checks that it is Slack (signature, five minutes)."""
+    from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse, Response
+    from starlette.routing import Route
+
+    assert front.keys.signing, "nobody is answered whose signature cannot be checked"
+    handler = AsyncSlackRequestHandler(front.bolt)
+
+    async def told(request: Request) -> Response:
+        if not front.ready.is_set():
+            return PlainTextResponse("not yet", 503)  # Slack tells it again in a minute
+        return await handler.handle(request)
+
+    return [Route("/slack/events", told, methods=["POST"])]
