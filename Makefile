@@ -54,6 +54,7 @@ bench: .venv/dev
 	$(PY) -m tests.bench.chat
 	$(PY) -m tests.bench.pool
 	$(PY) -m tests.bench.discord --seconds 20 --conversations 20
+	$(PY) -m tests.bench.slack --seconds 20 --conversations 20 --workspaces 5
 
 clean:
 	rm -rf .venv .cache *.egg-info

@@ -1,124 +1,19 @@
-"""The people and the model of `tests.bench.discord`: who asks, what is said to them, and what of it they see when.
-
-A model's answer is a list of tokens, each with the moment at which it was sent. How many of them are shown is told by how
-many characters are, without white space and fences, which a message may have elsewhere.
-"""
+"""The people and the model of `tests.bench.discord`: who asks, what is said to them, and what of it they see when."""
 
 import asyncio
-import json
 import random
-import re
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
-from aiohttp import web
-
+from tests.bench.crowd import Model, Said, Seen, bare
 from tests.fakes.discord.interactions import Interaction
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import Channel, Guild, Shown
 
-TOKENS_PER_S = 20.0
-CHARACTERS = (1500, 3000)  # of an answer
-CODE = range(10, 30)  # of every fifty tokens those that are code
 BEGIN_PER_S = 5.0  # conversations that begin a second
 IN_CHANNEL = 5  # that begin in one channel: Discord lets no more threads be made there at once
 POKES_PER_S = 2.0
 PATIENCE_S = 30.0
-WORDS = ("so", "then", "skill", "of", "a", "leaf", "and", "model", "it", "is", "known", "to", "few", "s", "seed", "by")
-
-
-# --- the model
-
-
-@dataclass(slots=True)
-class Said:
-    """What the model says to a question: every token with the moment at which it was sent."""
-
-    tokens: list[str]
-    at: list[float] = field(default_factory=list)
-    over: bool = False
-    ends: list[int] = field(default_factory=list)  # how many characters there are up to each token's end
-
-    def __post_init__(self) -> None:
-        self.ends = [*accumulate(len(_bare(token)) for token in self.tokens)]
-
-    def shown(self, contents: Iterable[str]) -> int:
-        """How many tokens these messages show."""
-        return bisect_right(self.ends, len(_bare("".join(contents))))
-
-    @property
-    def text(self) -> str:
-        return "".join(self.tokens[: len(self.at)])
-
-
-class Model:
-    """An OpenAI-compatible endpoint that takes its time. Answers are kept by their questions."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
-        self.said: dict[str, Said] = {}
-        self.enough = asyncio.Event()  # set: answers end where they are
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        app = web.Application(client_max_size=1 << 24)
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        finally:
-            await runner.cleanup()
-
-    async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "small", "owned_by": "labbot", "max_model_len": 16384}]})
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        said = self.said[asked["messages"][-1]["content"].split()[-1]] = Said(tokens(self.chance))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        for at, token in enumerate(said.tokens):
-            await asyncio.sleep(begun + at / TOKENS_PER_S - loop.time())
-            if self.enough.is_set() and at:
-                break
-            said.at.append(loop.time())
-            await response.write(_frame({"content": token}))
-        said.over = True
-        await response.write(_frame({}, "stop") + b"data: [DONE]\n\n")
-        return response
-
-
-def tokens(chance: random.Random) -> list[str]:
-    """An answer of paragraphs and code."""
-    found: list[str] = []
-    length, wanted = 0, chance.randint(*CHARACTERS)
-    while length < wanted:
-        at = len(found) % 50
-        token = f" {chance.choice(WORDS)}"
-        token += {CODE.start - 1: "\n\n```python\n", CODE.stop - 1: "\n```\n\n", 49: ".\n\n"}.get(at, "")
-        token += "\n" if at in CODE and at % 5 == 4 and at != CODE.stop - 1 else ""
-        found.append(token)
-        length += len(token)
-    return found
-
-
-def _frame(delta: dict[str, str], finish: str | None = None) -> bytes:
-    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
-    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "small", "choices": choices}
-    return b"data: %b\n\n" % json.dumps(chunk).encode()
-
-
-# --- the people
 
 
 class Talk:
@@ -175,29 +70,11 @@ class Talk:
         if self.said is None:
             return False
         fences = all(one.count("```") % 2 == 0 for one in self.contents)
-        return self.whole.is_set() and fences and _bare("".join(self.contents)) == _bare(self.said.text)
+        return self.whole.is_set() and fences and bare("".join(self.contents)) == bare(self.said.text)
 
 
 def _ids(message: dict[str, Any]) -> str:
     return " ".join(one.get("custom_id", "") for row in message.get("components") or [] for one in row.get("components", []))
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"```(?:python)?|\s+", "", text)
-
-
-@dataclass(slots=True)
-class Seen:
-    """What was measured. Times are in seconds; `rss` has the bot's memory in MB."""
-
-    stale: list[float] = field(default_factory=list)
-    acks: list[float] = field(default_factory=list)
-    completed: list[float] = field(default_factory=list)
-    unanswered: int = 0
-    answers: int = 0
-    broken: list[str] = field(default_factory=list)
-    statuses: dict[tuple[str, int], int] = field(default_factory=dict)
-    health: list[dict[str, float]] = field(default_factory=list)
 
 
 class Crowd:
