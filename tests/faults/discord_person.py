@@ -1,13 +1,9 @@
-"""A drafting session in a guild as one person has it at Discord's client, step by step; and what is left of it at the end.
-
-Whatever the bot did not hear, since it was dead, the person does again; what it heard they wait for.
-"""
+"""A drafting session in a guild as one person has it at Discord's client, step by step; and what is left of it at the end."""
 
 import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from bot.store import Store
@@ -17,12 +13,9 @@ from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import LOADING, Channel, Json
 from tests.fakes.discord_view import text_of
+from tests.faults.lane import Drafter, Step
 
-PATIENCE_S = 60.0  # with one act, restarts included; a round that takes longer has come to a standstill
-GRACE_S = 4.0  # for what comes after an act is decided and said: the answer to an interaction that leads to nothing else
 FORM = "form|"  # how the button of the platform's own begins that opens a dialog again
-
-Step = tuple[Any, ...]
 
 SESSION: tuple[Step, ...] = (
     ("slash", "skill", {}),
@@ -45,15 +38,16 @@ SESSION: tuple[Step, ...] = (
 )
 
 
-class Alice:
-    """Somebody who drafts a skill. `alive` returns when the bot is ready, started again if need be; `dead` whether it is."""
+class Alice(Drafter):
+    """Somebody who drafts a skill."""
+
+    platform = "discord"
 
     def __init__(
         self, fake: Discord, person: Person, home: Channel, store: Store, alive: Callable[[], Awaitable[None]], dead: Any
     ) -> None:
-        self.fake, self.person, self.home, self.store = fake, person, home, store
-        self.alive, self.dead = alive, dead
-        self.wrong: list[str] = []
+        super().__init__(store, alive, dead)
+        self.fake, self.person, self.home = fake, person, home
 
     async def does(self, step: Step) -> None:
         match step:
@@ -101,63 +95,25 @@ class Alice:
 
     # --- an act, until it is heard and answered
 
-    async def act(self, do: Callable[[], Awaitable[Any]]) -> Any:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                await self.alive()
-                done = await do()
-                if await self._settled(done):
-                    return done
-
-    async def _settled(self, done: Any) -> bool:
-        """Wait until an act is answered; False where the bot died before it heard of it."""
+    async def settled(self, done: Any) -> bool:
         asked = done if isinstance(done, Interaction) else None
         event = f"i{asked.id}" if asked else f"m{done['id']}"
         own = asked is not None and str(asked.data.get("custom_id", "")).startswith(FORM) and asked.kind == 3
         while True:
             if self.dead():
                 await self.alive()
-                if not await self._heard(event) and not (asked and asked.modal):
+                if not await self.heard(event) and not (asked and asked.modal):
                     return False
-            if (own and asked and asked.acked.is_set()) or (await self._heard(event) == b"decided" and await self.quiet()):
+            if (own and asked and asked.acked.is_set()) or (await self.heard(event) == b"decided" and await self.quiet()):
                 break
             await asyncio.sleep(0.005)
-        if asked and not await self._until(asked.acked.is_set):
+        if asked and not await self.until(asked.acked.is_set):
             self.wrong.append(f"no answer to {asked.data}")
         return True
 
-    async def _heard(self, event: str) -> Any:
-        return await self.store.memory.do("GET", f"bot:inbox:discord:{event}")
-
-    async def quiet(self) -> bool:
-        """Whether everything that was heard is decided and said."""
-        return not await self.store.todo("discord") and not await self.store.outboxes("discord")  # in the order of their way
-
-    async def _until(self, true: Callable[[], object]) -> bool:
-        """Give something a moment to come true, longer where the bot dies meanwhile."""
-        left = asyncio.get_running_loop().time() + GRACE_S
-        while not true():
-            if self.dead():
-                await self.alive()
-                left = asyncio.get_running_loop().time() + GRACE_S
-            if asyncio.get_running_loop().time() > left:
-                return False
-            await asyncio.sleep(0.005)
-        return True
-
-    async def ends(self) -> None:
-        """Wait until the run is over, and everything said."""
-        async with asyncio.timeout(PATIENCE_S):
-            while await self.store.watched("discord") or not await self.quiet():
-                if self.dead():
-                    await self.alive()
-                await asyncio.sleep(0.01)
-        if not await self._until(lambda: not self.waiting()):
-            self.wrong += [f"still to wait for: {one['channel_id']}" for one in self.waiting()]
-
-    def waiting(self) -> list[Json]:
+    def waiting(self) -> list[str]:
         """The notes that say that an answer comes."""
-        return [one.json for one in self.fake.world.messages.values() if int(one.json["flags"]) & LOADING]
+        return [one.json["channel_id"] for one in self.fake.world.messages.values() if int(one.json["flags"]) & LOADING]
 
     # --- what is left
 
@@ -193,9 +149,3 @@ def buttons(message: Json) -> Iterator[tuple[str, Json]]:
 def plain(what: str) -> str:
     """A request or a key without the ids and tokens of Discord's."""
     return re.sub(r"[0-9]{17,20}(/[\w-]{60,})?", "ID", what)
-
-
-def files(folder: Path) -> list[tuple[str, bytes]]:
-    """What the runs of a labbot have proposed, by name."""
-    found = [*folder.glob("runs/*/entry/qna.yaml"), *folder.glob("runs/*/entry/attribution.txt")]
-    return sorted((path.name, path.read_bytes()) for path in found)
