@@ -50,7 +50,7 @@ async def model() -> AsyncIterator[Model]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What the transcripts need: a git host with a document, over https."""
     host = GitHost(tmp_path_factory.mktemp("docs"))

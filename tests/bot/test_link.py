@@ -341,8 +341,9 @@ async def fill(store: Store, person: str, other: str, platform: str) -> None:
         Spent(person, "draft", NOW, f"e{platform}"),
     ):
         store.save(writes, record, roles)
-    store.say(writes, Message(f"m{platform}", place, 1, NOW, person, Answer("hello"), slot="home"))
-    store.say(writes, Message(f"n{platform}", f"{platform}:C1", 1, NOW, "", Answer("psst"), to=person, ping=person))
+    number = int(NOW * 1000) * 100  # as an event of that time has it: the sweep takes older ones away
+    store.say(writes, Message(f"m{platform}", place, number, NOW, person, Answer("hello"), slot="home"))
+    store.say(writes, Message(f"n{platform}", f"{platform}:C1", number, NOW, "", Answer("psst"), to=person, ping=person))
     writes.add("RPUSH", f"bot:outbox:{platform}|{place}", "x")
     writes.ops.pop()
     await store.memory.all([tuple(op) for op in writes.ops], atomic=True)
