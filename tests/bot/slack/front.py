@@ -1,6 +1,7 @@
 """A labbot at the fake Slack, for tests: started, told to leave, crashed, and started again on the same Redis."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -120,6 +121,7 @@ class Labbot:
         await self._stack.aclose()
         for name in ("house", "front"):
             self.__dict__.pop(name, None)  # pytest holds on to this, and it to files
+        gc.collect()  # whatever a process has open is closed when it dies: files, and the lock on what was heard
         for error in ended:
             if isinstance(error, Exception):
                 raise error
