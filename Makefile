@@ -35,7 +35,7 @@ check: .venv/dev
 	.venv/bin/lint-imports --no-cache
 
 test: check
-	$(PY) -m pytest
+	$(PY) -m pytest -n logical --dist loadfile
 
 faults: .venv/dev
 	$(PY) -m pytest -m faults

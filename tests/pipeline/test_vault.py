@@ -92,7 +92,7 @@ def test_without_a_key_it_is_said_how_one_is_made(environment: dict[str, str]) -
         vault.load(environment)
 
 
-@pytest.mark.parametrize("wrong", ["zebra", NEW[:-4], f"{NEW}zebr", "ü" * 44])
+@pytest.mark.parametrize("wrong", ["zebra", NEW[:-4], f"{NEW}zebr", "ü" * 44], ids=["word", "short", "long", "letters"])
 def test_what_is_no_key_is_told_by_its_number_and_not_shown(wrong: str) -> None:
     with pytest.raises(Invalid, match="key 2 in it is none") as caught:
         vault.load({vault.NAME: f"{OLD},{wrong}"})
