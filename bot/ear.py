@@ -33,8 +33,9 @@ T = TypeVar("T")
 class Heard:
     """An act as a platform tells it. `room` is the channel or thread, `parent` the channel of a thread.
 
-    `id` begins with i (an interaction), m, e or d (a message, its edit, its deletion); `user` is unique on the platform.
-    `title`: a thread is to begin at the message, called so. `names` are what the people are called whom it mentions.
+    `id` begins with i (an interaction), m, e or d (a message, its edit, its deletion), h (somebody opened the conversation)
+    or s (the platform's own stop); `user` is unique on the platform. `title`: a thread is to begin at the message, called so.
+    `names` are what the people are called whom it mentions. `follows`: it counts only if something of ours goes on in the room.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Heard:
     roles: tuple[str, ...] = ()
     title: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    follows: bool = False
 
 
 class Places(Protocol):
@@ -114,7 +116,7 @@ class Ear:
             self.log.warning("what was heard is kept by this process alone: %s", error)
             what = "disk"
         self._queue.put_nowait(heard)
-        if not isinstance(heard.act, Unsaid):  # whoever deletes something waits for nothing
+        if not isinstance(heard.act, Unsaid) and not heard.follows:  # whoever deletes, or talks to others, waits for nothing
             await self._tell(heard, what)
 
     async def _tell(self, heard: Heard, what: str) -> None:
@@ -158,6 +160,8 @@ class Ear:
 
     async def _hear(self, heard: Heard) -> None:
         """Hand it in, unless it concerns nobody. Raises Temporary."""
+        if heard.follows and not await self.rooms.place(heard.room):
+            return
         if not isinstance(heard.act, Unsaid) or await self._was_heard(heard, heard.act.message):
             await self.app.hear(await self.event(heard))
 

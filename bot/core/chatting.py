@@ -177,7 +177,8 @@ def model(event: Event, known: Known, text: str) -> list[Effect]:
     if not serving.models:
         return [Answer(known.words("chat.no_list"), private=True)]
     if not (name := text.strip()):
-        return [_listed(known, serving, known.words("model.here", name=cards.quoted(used(known, serving))))]
+        listed = _listed(known, serving, known.words("model.here", name=cards.quoted(used(known, serving))))
+        return [replace(listed, open=True)]
     if name not in [one.name for one in serving.models]:
         return [_listed(known, serving, known.words("model.unknown", name=cards.quoted(name)))]
     told = Answer(known.words("model.set", name=cards.quoted(name)))

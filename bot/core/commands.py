@@ -142,7 +142,7 @@ def _help(event: Event, known: Known, text: str) -> list[Effect]:
     mine = [spec for spec in mine if not spec.operator or gate.OPERATOR in event.roles]
     lines = [known.words(f"command.{spec.name}") for spec in mine]
     tail = [known.words(name) for name in ("help.tail", known.note) if name]
-    return [Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), *tail)), private=True)]
+    return [Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), *tail)), private=True, open=True)]
 
 
 def _ask(event: Event, known: Known, text: str) -> list[Effect]:

@@ -70,7 +70,7 @@ def quotas(event: Event, known: Known) -> list[Effect]:
         verdict = _verdict(event, known, act)
         count = known.words("quota.none") if verdict.left < 0 and verdict else max(0, verdict.left + bool(verdict))
         lines.append(known.words("quota.line", what=known.words(f"act.{act}"), left=count))
-    return [Answer("\n".join(lines), private=True)]
+    return [Answer("\n".join(lines), private=True, open=True)]
 
 
 def span(known: Known, seconds: float) -> str:

@@ -299,6 +299,7 @@ class Answer:
 
     `passing`: the text stands for what is still to come (a place in a queue, why it takes so long) and goes with it.
     `leads` is the place that it tells the way to: not needed where both are one to whoever reads it.
+    `open`: whoever sees it alone may show it to everybody; what refuses, or is a secret, is not.
     """
 
     text: str = ""
@@ -309,6 +310,7 @@ class Answer:
     private: bool = False
     passing: bool = False
     leads: str = ""
+    open: bool = False
 
     def __post_init__(self) -> None:
         assert bool(self.text) != bool(self.stream), (self.text, self.stream)

@@ -27,7 +27,7 @@ log = logging.getLogger("labbot.slack")
 
 LOADING_S = 0.8  # of the three seconds that a trigger lives
 TRIGGER_S = 2.8  # later than that it is not tried
-WAITS_S = 2.2  # that long a dialog that was sent waits for what comes of it; Slack gives three seconds
+WAITS_S = 2.4  # that long after it was sent a dialog waits for what comes of it; Slack gives three seconds
 TYPED_S = 86_400  # that long is kept what was typed into a dialog that was closed
 
 
@@ -46,7 +46,6 @@ class Interaction:
     asks: bool = False
     response_url: str = ""
     ephemeral: bool = False
-    message: str = ""
     view: str = ""
     sent: Mapping[str, Any] | None = None
     answer: "asyncio.Future[dict[str, Any] | None] | None" = None
@@ -75,7 +74,7 @@ class Dialogs:
         if one.sent is not None:
             one.answer = loop.create_future()
         if one.asks and one.trigger:
-            one.timer = loop.call_later(LOADING_S, self._due, one, locale)
+            one.timer = loop.call_at(one.at + LOADING_S, self._due, one, locale)
 
     def of(self, event: str) -> Interaction | None:
         return self._open.get(event)
@@ -142,8 +141,9 @@ class Dialogs:
     async def answered(self, one: Interaction) -> dict[str, Any] | None:
         """What a dialog that was sent is answered: errors that keep it open, or None, which closes it."""
         assert one.answer is not None
+        left_s = one.at + WAITS_S - asyncio.get_running_loop().time()
         try:
-            return await asyncio.wait_for(asyncio.shield(one.answer), WAITS_S)
+            return await asyncio.wait_for(asyncio.shield(one.answer), left_s)
         except TimeoutError:
             one.answer.cancel()
             return None

@@ -11,7 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.core.talk import Answer
+from bot.core.talk import Answer, short
 from bot.core.words import Words, pick
 from bot.counts import Counts
 from bot.ear import Ear, Heard
@@ -22,6 +22,7 @@ from bot.platforms.slack.keys import Keys
 from bot.platforms.slack.link import Link
 from bot.platforms.slack.maintainers import maintainers
 from bot.platforms.slack.people import People
+from bot.platforms.slack.posts import marked
 from bot.platforms.slack.say import Speaker, shown
 from bot.platforms.slack.threads import PLATFORM, Room, Threads
 from bot.platforms.slack.tiers import Tiers
@@ -59,7 +60,9 @@ class Front:
         self.house, self.keys, self.clock, self.pace_s, self.base = house, keys, clock, pace_s, base
         self.counts = Counts(PLATFORM)
         self.workspaces = Workspaces(keys.bot, base, installs)
-        self.wire = Wire(tiers or Tiers(), self.counts, self.workspaces.bot_token, base)
+        self.wire = Wire(
+            tiers or Tiers(many=installs is not None), self.counts, self.workspaces.bot_token, base, self.workspaces.doubt
+        )
         store = house.store
         self.threads = Threads(self.wire, Rooms(house.memory, PLATFORM), store.retention.conversations_s, self._forgotten)
         self.dialogs = Dialogs(self.wire, house.memory, self._words)
@@ -159,7 +162,13 @@ class Front:
         if aloud and room.channel:
             with suppress(Refused, Temporary, Unsure):
                 await self.wire.ask(
-                    room.team, "chat.postMessage", twice=False, channel=room.channel, thread_ts=room.thread, **payload.json
+                    room.team,
+                    "chat.postMessage",
+                    twice=False,
+                    channel=room.channel,
+                    thread_ts=room.thread,
+                    metadata=marked(short(f"away:{heard.id}:{what}", 24)),
+                    **payload.json,
                 )
         return False
 
@@ -185,6 +194,8 @@ class Front:
         facts: dict[str, str | int | float] = {"busy": int(self.app.busy)}
         if self.link and self.link.deaf():
             return Health("Slack's connection has said nothing for too long.", facts)
+        if self.workspaces.refused:
+            return Health(f"Slack does not take the bot's token any more ({self.workspaces.refused}).", facts)
         await self.house.memory.do("PING")
         return Health(facts=facts)
 

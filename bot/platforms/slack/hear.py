@@ -22,6 +22,8 @@ TITLE = 60  # characters of a message that a session is called after
 SAYING = frozenset({"", "file_share", "thread_broadcast"})  # subtypes of messages that somebody wrote
 
 _MARK = re.compile(r"<(@|#|!|)([^<>|]*)(?:\|([^<>]*))?>")
+_COMMAND = re.compile(r"/[a-z]+(?=\s|\Z)")  # a path is none
+_LAB = re.compile(rf"\A{COMMAND}(?=\s|\Z)")
 _NAMED = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 
 
@@ -64,15 +66,15 @@ def names_me(event: Json, me: str) -> bool:
 def said(event: Json, me: str, team: str, names: Mapping[str, str], *, edited: bool = False) -> Act:
     """What somebody wrote: a command if it begins like one, else a text; the mention of the bot before it is no part of it."""
     text = unnamed(str(event.get("text") or ""), me)
-    if not edited and re.match(r"/[a-z]", text):
-        return command(text.removeprefix(COMMAND).lstrip(" /"), team)
+    if not edited and _COMMAND.match(text):
+        return command(_LAB.sub("", text).lstrip(" /"), team)
     files = tuple(file_of(one, team) for one in (event.get("files") or ())[:FILES] if one.get("url_private"))
     return Said(plain(text, names), files, message_id(str(event["channel"]), str(event["ts"])), edited)
 
 
 def command(text: str, team: str) -> Command:
     """What stands after /lab, or after a slash in a message: a command of ours, people in it by their ids at Slack."""
-    name, _, rest = text.strip().partition(" ")
+    name, rest = [*text.split(maxsplit=1), "", ""][:2]
     marked = _NAMED.sub(lambda mark: f"<@{team}.{mark[1]}>", rest)
     kept = re.split(r"(<@[\w.]+>)", marked)
     return Command(name or HELP, "".join(one if at % 2 else plain(one, {}) for at, one in enumerate(kept)).strip())

@@ -45,9 +45,9 @@ def routes(house: House, keys: Keys, installs: Installs, base: str = BASE) -> "l
     flow = AsyncOAuthFlow(client=AsyncWebClient(base_url=base), settings=settings)
 
     async def begins(request: Request) -> Response:
-        return to_starlette_response(await flow.handle_installation(to_async_bolt_request(request, await request.body())))
+        return to_starlette_response(await flow.handle_installation(to_async_bolt_request(request, b"")))
 
     async def returns(request: Request) -> Response:
-        return to_starlette_response(await flow.handle_callback(to_async_bolt_request(request, await request.body())))
+        return to_starlette_response(await flow.handle_callback(to_async_bolt_request(request, b"")))
 
     return [Route(INSTALL, begins, methods=["GET"]), Route(BACK, returns, methods=["GET"])]

@@ -15,7 +15,8 @@ from pipeline.errors import Temporary
 log = logging.getLogger("labbot.slack")
 
 KEPT_S = 3600.0  # that long what Slack said of somebody is believed
-WITHIN_S = 1.0  # longer than that nobody waits for a name: Slack waits for its answer
+WITHIN_S = 1.0  # longer than that nobody waits for names: Slack waits for its answer
+NAMED = 20  # people of a text whose names are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class People:
         if kept and monotonic() - kept[0] < KEPT_S:
             return kept[1]
         try:
-            async with self._asking.setdefault(whole, asyncio.Lock()):  # a mention is told twice at once
+            # A mention is told twice at once, and asked about once.
+            async with asyncio.timeout(WITHIN_S), self._asking.setdefault(whole, asyncio.Lock()):
                 if (told := self._known.get(whole)) and told is not kept:
                     return told[1]
-                async with asyncio.timeout(WITHIN_S):
-                    found = (await self.wire.ask(team, "users.info", user=user, include_locale=True))["user"]
+                found = (await self.wire.ask(team, "users.info", user=user, include_locale=True))["user"]
         except (Refused, Temporary, TimeoutError) as error:
             log.info("slack: who somebody is was not told: %s", error or "in time")
             return kept[1] if kept else Who(whole, name or whole, roles=(user,))
@@ -59,5 +60,7 @@ class People:
         return who
 
     async def names(self, team: str, text: str, me: str = "") -> dict[str, str]:
-        """What the people are called whom a text names, by their ids; the bot itself left out."""
-        return {user: (await self.who(team, user)).name for user in people(text) if user != me}
+        """What the people are called whom a text names, by their ids: the first NAMED of them, the bot itself left out."""
+        named = [user for user in people(text) if user != me][:NAMED]
+        found = await asyncio.gather(*(self.who(team, user) for user in named))
+        return {user: who.name for user, who in zip(named, found, strict=True)}

@@ -1,15 +1,20 @@
 """The bot's own messages: posted once, found again by what their metadata says, edited, taken away; and its files.
 
 Slack has no key by which a message sent twice is one. So every message carries its key in its metadata, and where an answer
-was lost its conversation is looked through before it is sent again.
+was lost its conversation is looked through before it is sent again. What this process has posted it knows by its keys.
 """
 
 import asyncio
+import json
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from time import time
 from typing import Any
+from weakref import WeakValueDictionary
 
+from bot.core.talk import short
+from bot.ear import remember
 from bot.platforms.slack.render import Payload
 from bot.platforms.slack.threads import Room
 from bot.platforms.slack.wire import Refused, Unsure, Wire
@@ -20,8 +25,8 @@ log = logging.getLogger("labbot.slack")
 
 EVENT = "labbot"  # the kind of our metadata
 WAITS_S = (0.0, 0.5, 2.0)  # before a message or a file is shown, and again where it is not there
-LOOKED = 100  # messages among which one of ours is looked for
 EARLIER_S = 120.0  # that much older a message may be than we believe: clocks differ
+SKEW_S = 1.0  # that much our clock may be ahead of Slack's
 SHOWN = "shown"
 FILE_S = 86_400  # that long is noted which file was uploaded for a message
 
@@ -31,10 +36,44 @@ class Posts:
 
     def __init__(self, wire: Wire, memory: Memory) -> None:
         self.wire, self.memory = wire, memory
+        self._known: OrderedDict[str, tuple[str, str]] = OrderedDict()  # by channel and key: the ts, and what it shows
+        self._doubts: OrderedDict[str, float] = OrderedDict()  # what may have been posted, and since when
+        self._whispered: OrderedDict[str, str] = OrderedDict()
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def put(self, room: Room, payload: Payload, key: str) -> str:
-        """Post a message and return its ts. Where the answer is lost it is looked for, and posted again if it is not there."""
-        began = time()
+        """Post a message and return its ts; the same key in a channel is the same message, which is edited if it differs.
+
+        Where the answer is lost it is looked for, and posted again if it is not there.
+        """
+        name = _name(room, key)
+        async with self._busy.setdefault(name, asyncio.Lock()):
+            ts = await self._brought(room, payload, key) or await self._posted(room, payload, key)
+            self._doubts.pop(name, None)
+            remember(self._known, name, (ts, _digest(payload)))
+            return ts
+
+    def know(self, room: Room, key: str, ts: str) -> None:
+        """A message was begun in another way, by a stream: that is the message of the key."""
+        remember(self._known, _name(room, key), (ts, ""))
+
+    async def _brought(self, room: Room, payload: Payload, key: str) -> str:
+        """The ts of a message that was posted before, and shows the payload by now; "" where there is none."""
+        name = _name(room, key)
+        ts, shows = self._known.get(name, ("", ""))
+        if not ts and name in self._doubts:
+            ts = await self.find(room, key, self._doubts[name])
+        if ts and shows != _digest(payload):
+            try:
+                await self.change(room, ts, payload, key)
+            except Refused as error:
+                if error.code != "message_not_found":
+                    raise
+                return ""
+        return ts
+
+    async def _posted(self, room: Room, payload: Payload, key: str) -> str:
+        began, name = time(), _name(room, key)
         for wait_s in WAITS_S:
             await asyncio.sleep(wait_s)
             try:
@@ -50,12 +89,18 @@ class Posts:
                 self.wire.counts.sent["post"] += 1
                 return str(made["ts"])
             except Unsure:
+                remember(self._doubts, name, min(began, self._doubts.get(name, began)))
                 if found := await self.find(room, key, began):
                     return found
         raise Temporary("Slack does not say whether it has the message")
 
     async def find(self, room: Room, key: str, since: float) -> str:
-        """The ts of a message of ours by its key, posted since then (seconds since 1970); "" if there is none."""
+        """The ts of a message of ours by its key, posted since then (seconds since 1970); "" if there is none.
+
+        Slack is asked only for what this process did not post.
+        """
+        if known := self._known.get(_name(room, key)):
+            return known[0]
         for one in await self.ours(room, since):
             if key_of(one) == key:
                 return str(one["ts"])
@@ -71,15 +116,22 @@ class Posts:
             ts=room.thread,
             oldest=f"{max(0.0, since - EARLIER_S):.6f}",
             include_all_metadata=True,
-            limit=LOOKED,
+            limit=self.wire.tiers.looked,
         )
         return [one for one in found.get("messages", []) if one.get("bot_id")]
 
-    async def whisper(self, room: Room, user: str, payload: Payload) -> None:
-        """Show a message to one person in a channel: it can be neither found nor changed later.
+    async def whisper(self, room: Room, user: str, payload: Payload, key: str) -> None:
+        """Show a message to one person in a channel, once by its key: it can be neither found nor changed later.
 
         Where nobody answers it counts as shown: a hint that is lost costs another press, one that comes twice confuses.
         """
+        name = _name(room, f"{user} {key}")
+        async with self._busy.setdefault(name, asyncio.Lock()):
+            if name not in self._whispered:
+                await self._whisper(room, user, payload)
+                remember(self._whispered, name, user)
+
+    async def _whisper(self, room: Room, user: str, payload: Payload) -> None:
         try:
             await self.wire.ask(
                 room.team,
@@ -106,6 +158,8 @@ class Posts:
                 raise
             await self.end(room, ts)
             await self.wire.ask(room.team, "chat.update", edit=edit, **given)
+        if self._known.get(_name(room, key), ("", ""))[0] == ts:
+            remember(self._known, _name(room, key), (ts, _digest(payload)))
         self.wire.counts.sent["edit"] += 1
 
     async def end(self, room: Room, ts: str) -> None:
@@ -116,6 +170,8 @@ class Posts:
             log.info("slack: a stream had ended: %s", error)
 
     async def delete(self, room: Room, ts: str) -> None:
+        for name in [name for name, (known, _) in self._known.items() if known == ts and name.startswith(_name(room, ""))]:
+            del self._known[name]
         try:
             await self.wire.ask(room.team, "chat.delete", channel=room.channel, ts=ts)
         except Refused as error:
@@ -126,16 +182,21 @@ class Posts:
         """Send files into a room, each once: which upload is a message's is noted before it is shown."""
         for number, (name, content) in enumerate(files):
             row = f"bot:file:slack:{part_key(key, number)}"
-            known, _, at = ((await self.memory.do("GET", row)) or b"").decode().partition(" ")
-            if known == SHOWN or (known and await self._is_shown(room, known, float(at))):
-                continue
-            given = await self.wire.ask(room.team, "files.getUploadURLExternal", filename=name, length=len(content))
-            await self.wire.send(str(given["upload_url"]), content)
-            file, began = str(given["file_id"]), time()
-            await self.memory.do("SET", row, f"{file} {began}", "EX", FILE_S)
-            await self._complete(room, file, name, began)
-            await self.memory.do("SET", row, SHOWN, "EX", FILE_S)
-            self.wire.counts.sent["file"] += 1
+            async with self._busy.setdefault(row, asyncio.Lock()):
+                await self._uploaded(room, name, content, row)
+
+    async def _uploaded(self, room: Room, name: str, content: bytes, row: str) -> None:
+        """Send a file, unless its row says that it was."""
+        known, _, at = ((await self.memory.do("GET", row)) or b"").decode().partition(" ")
+        if known == SHOWN or (known and await self._is_shown(room, known, float(at))):
+            return
+        given = await self.wire.ask(room.team, "files.getUploadURLExternal", filename=name, length=len(content))
+        await self.wire.send(str(given["upload_url"]), content)
+        file, began = str(given["file_id"]), time()
+        await self.memory.do("SET", row, f"{file} {began}", "EX", FILE_S)
+        await self._complete(room, file, name, began)
+        await self.memory.do("SET", row, SHOWN, "EX", FILE_S)
+        self.wire.counts.sent["file"] += 1
 
     async def _complete(self, room: Room, file: str, name: str, began: float) -> None:
         """Show a file that was uploaded; again where nobody says whether it was done, and it was not."""
@@ -161,6 +222,15 @@ class Posts:
         return any(file == one.get("id") for found in await self.ours(room, since) for one in found.get("files") or ())
 
 
+def _name(room: Room, key: str) -> str:
+    """What a message of a channel is known by: its thread may be one that only it begins."""
+    return f"{room.team}.{room.channel} {key}"
+
+
+def _digest(payload: Payload) -> str:
+    return short(json.dumps(payload.json, sort_keys=True), 24)
+
+
 def marked(key: str) -> dict[str, Any]:
     return {"event_type": EVENT, "event_payload": {"outbox_id": key}}
 
@@ -169,6 +239,11 @@ def key_of(message: dict[str, Any]) -> str:
     """The key of a message of ours, as Slack tells it; "" for others."""
     found = message.get("metadata") or {}
     return str((found.get("event_payload") or {}).get("outbox_id", "")) if found.get("event_type") == EVENT else ""
+
+
+def may_stream(message: dict[str, Any], since: float) -> bool:
+    """Whether a message of the bot's may be a stream begun since then: that has no metadata before its end, and no files."""
+    return not key_of(message) and not message.get("files") and float(message["ts"]) >= since - SKEW_S
 
 
 def part_key(key: str, at: int) -> str:

@@ -24,7 +24,7 @@ _MARKDOWN = re.compile(  # each sign can be read in one way only, and labels end
     r"\\(?P<plain>[\\*`\[\]])"
     r"|\*\*(?P<bold>(?:\\[^\n]|[^*\\\n])+)\*\*"
     r"|`(?P<code>[^`\n]+)`"
-    r"|\[(?P<label>[^\]\n]{1,500})\]\((?P<url>https://[^)\s]+)\)"
+    r"|\[(?P<label>[^\]\n]{1,500})\]\((?P<url>https://[^)\s]{1,2000})\)"
 )
 _UNDECIDED = re.compile(  # what may become one of these when the line goes on
     r"\\\Z|\*\*?\Z|\*\*(?:\\.|[^*\\])+\\?\*?\Z|`[^`]*\Z"
@@ -38,7 +38,7 @@ _MENTION = re.compile(r"<(?=@[UW]|#C|!(?:channel|here|everyone|subteam|date))") 
 _LANGUAGE = re.compile(r"[a-z0-9_+\-.#]{1,20}", re.IGNORECASE)
 # A line's beginning: marks of a list stay, a heading's is escaped.
 _LEAD = re.compile(r"((?:[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+)*[ \t]*)(#)?")
-_RULE = re.compile(r"([ \t]*)((?:=+|-+|(?:[-*_][ \t]*){3,})[ \t]*)")  # a line, or what makes the one above it a heading
+_RULE = re.compile(r"([ \t]*)((?:=+|-+|[-*_](?:[ \t]*[-*_]){2,})[ \t]*)")  # a line, or what makes the one above it a heading
 _MAY_LEAD = re.compile(r"[\s\-*+\d.)#=_]*")
 _SIGNS = re.compile(r"[\\*`\[~]|(?<![^\W_])_|_(?![^\W_])")  # snake_case is no emphasis
 _MRKDWN_SIGNS = re.compile(r"`|(?<!\w)[*_~](?!\s)|(?<!\s)[*_~](?!\w)")

@@ -5,16 +5,19 @@ lets nobody find or change again but by the button that was pressed in it.
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from bot.core.talk import Answer, Button, Card, Dialog, Event, File, direct, short
-from bot.core.words import Table, Words, pick
-from bot.platforms.slack import render, views
+from bot.core.talk import Answer, Card, Dialog, Event, File, direct, short
+from bot.core.words import Table, pick
+from bot.ear import remember
+from bot.platforms.slack import render
 from bot.platforms.slack.dialogs import Dialogs, Interaction
-from bot.platforms.slack.posts import Posts, key_of, part_key
+from bot.platforms.slack.drawing import FILE, FORM, SHARE, Drawing
+from bot.platforms.slack.posts import Posts, key_of, may_stream, part_key
 from bot.platforms.slack.render import Payload
 from bot.platforms.slack.streams import Streams
 from bot.platforms.slack.threads import NoDirect, Room, Threads
@@ -24,13 +27,13 @@ from bot.store import Store
 from pipeline.check import SIZE_BYTES
 from pipeline.errors import Invalid, Problem, Temporary
 from pipeline.memory import Memory
+from pipeline.runs import insist
 
 log = logging.getLogger("labbot.slack")
 
 TEXTS = (".yaml", ".yml", ".txt", ".md", ".json")  # how the names of files end that are taken
 FETCH_S = 20.0  # for a file that somebody sent
 PRIVATE = "@"  # the address of what a single person saw
-FORM, SHARE, FILE = "form", "share", "file"  # buttons of this platform's own: open a dialog, show everybody, send the file
 GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message"})
 CLOSED = frozenset(
     {"channel_not_found", "not_in_channel", "is_archived", "user_not_in_channel", "cannot_dm_bot", "user_disabled"}
@@ -53,8 +56,10 @@ class Speaker:
         memory: Memory = store.memory
         self.store, self.wire, self.threads, self.dialogs = store, wire, threads, dialogs
         self.tables, self.author, self.files = tables, author, files
+        self._refused: OrderedDict[str, str] = OrderedDict()  # events of which something was refused, and why
+        self.drawing = Drawing(store, threads.rooms, tables)
         self.posts = Posts(wire, memory)
-        self.streams = Streams(store, wire, self.posts, self._bring)
+        self.streams = Streams(store, wire, self.posts, self.drawing.payloads, self._bring)
 
     # --- new messages
 
@@ -85,31 +90,9 @@ class Speaker:
         draft = await self.store.draft(place.rpartition("/")[2])
         return draft.owner if draft else message.to
 
-    async def _drawn(self, message: Message) -> list[Payload]:
-        """The message as Slack's messages."""
-        ping = (await self.threads.rooms.user(message.ping)).id.partition(".")[2] if message.ping else ""
-        match message.body:
-            case Card():
-                drawn = render.card(message.body, ping=ping)
-                return [self._with_file(drawn, message) if drawn.files else drawn]
-            case Answer():
-                return render.answer(message.body, ping=ping)
-        raise AssertionError("a dialog is asked, not posted")
-
-    def _with_file(self, payload: Payload, message: Message) -> Payload:
-        """A card whose text is too long for it: a button brings the file, since each edit would bring a new one."""
-        assert isinstance(message.body, Card)
-        words = pick(self.tables, message.locale)
-        names = [
-            Button(words("slack.file", name=name), f"{FILE}|{at}.{message.key}|{message.place}")
-            for at, (name, _) in enumerate(payload.files)
-        ]
-        blocks = [*payload.json["blocks"], *render.controls(names)]
-        return Payload({**payload.json, "blocks": blocks}, ())
-
     async def _send(self, message: Message) -> str:
         """Post into the room of a place; where that is gone and was ours to begin, into a new one."""
-        payloads = await self._drawn(message)
+        payloads = await self.drawing.payloads(message)
         for again in (True, False):
             room = await self.threads.room(message.place)
             try:
@@ -132,8 +115,12 @@ class Speaker:
         return room
 
     async def _files(self, room: Room, payloads: list[Payload], key: str) -> None:
+        """Send the files that go with a message; one that Slack does not take holds up nothing."""
         if files := [file for one in payloads for file in one.files]:
-            await self.posts.share(room, files, key)
+            try:
+                await self.posts.share(room, files, key)
+            except Refused as error:
+                log.error("slack: message %s is without its file: %s", key, error)
 
     async def _whisper(self, message: Message) -> str:
         """Tell one person: in the channel where they are, unseen by others, or in their direct messages."""
@@ -145,22 +132,29 @@ class Speaker:
             )
         if (one := self.dialogs.of(message.event)) and one.room.team == room.team and one.room.channel == room.channel:
             room = one.room  # where they look
-        payloads = await self._drawn(message)
-        payload = self._shareable(message, payloads[0] if len(payloads) == 1 else _beginning(message))
+        payloads = await self.drawing.payloads(message)
+        payload, whole = self.drawing.for_one(message, payloads), replace(message, to="", place=direct("slack", message.to))
+        if len(payloads) > 1:
+            await self._aside(whole)
         await self.store.sent(message, PRIVATE)  # before it is: nobody can look whether it was, and twice it would confuse
         try:
             if not await self._replaced(message, one, payload):
-                await self.posts.whisper(room, user.partition(".")[2], payload)
+                await self.posts.whisper(room, user.partition(".")[2], payload, f"{message.key} {message.revision}")
         except Temporary:
-            await self.store.sent(replace(message, revision=message.revision - 1), PRIVATE)
+            await insist(lambda: self.store.sent(replace(message, revision=message.revision - 1), PRIVATE))
             raise
         except Refused as error:
             if error.code not in CLOSED:
                 raise
-            return await self._send(replace(message, to="", place=direct("slack", message.to)))
-        if payloads[-1].files:
-            await self._files(await self.threads.room(direct("slack", message.to)), payloads, message.key)
+            return await self._send(whole)
         return PRIVATE
+
+    async def _aside(self, message: Message) -> None:
+        """Say all of an answer in somebody's direct messages, of which they see the beginning where they are."""
+        try:
+            await self._send(message)
+        except (Refused, NoDirect) as error:
+            log.warning("slack: message %s is seen in part: %s", message.key, error)
 
     async def _replaced(self, message: Message, one: Interaction | None, payload: Payload) -> bool:
         """Show it in the place of what one person saw and pressed a button of; False where that cannot be."""
@@ -176,15 +170,6 @@ class Speaker:
             return await self.threads.room(direct("slack", message.to))
         return await self.threads.room(message.place)
 
-    def _shareable(self, message: Message, payload: Payload) -> Payload:
-        """An answer that one person sees, with a button by which everybody does."""
-        body = message.body
-        if not isinstance(body, Answer) or body.leads or not message.event:
-            return payload
-        words = pick(self.tables, message.locale)
-        button = Button(words("slack.share"), f"{SHARE}|{message.key}|{message.place}")
-        return Payload({**payload.json, "blocks": [*payload.json["blocks"], *render.controls([button])]}, payload.files)
-
     async def _denied(self, message: Message, error: Refused) -> None:
         """Slack does not let the bot: who asked is told once what to do, where that is known; nothing is held up."""
         log.log(
@@ -194,6 +179,17 @@ class Speaker:
             message.place,
             error,
         )
+        about = message.event or message.key
+        if about in self._refused:
+            return
+        remember(self._refused, about, error.code)
+        try:
+            await self._excused(message, error, short(f"denied:{about}", 24))
+        except Temporary:
+            self._refused.pop(about, None)
+            raise
+
+    async def _excused(self, message: Message, error: Refused, key: str) -> None:
         words = pick(self.tables, message.locale)
         name = f"slack.refused.{error.code}"
         told = words(name if words.has(name) else "slack.refused", code=error.code)
@@ -206,7 +202,6 @@ class Speaker:
         person = message.to or await self._person(message)
         if not person or message.place.startswith("slack:@"):
             return
-        key = short(f"denied:{message.event}", 24)
         try:
             await self.posts.put(await self.threads.room(direct("slack", person)), payload, key)
         except (Refused, NoDirect) as closed:
@@ -237,7 +232,7 @@ class Speaker:
                 return await self.post(message)
             if isinstance(message.body, Answer) and message.revision:
                 self.streams.over(Room.of(address.partition("/")[0]))
-            return await self._bring(address, message, await self._drawn(message))
+            return await self._bring(address, message, await self.drawing.payloads(message))
         except NoDirect:
             log.warning("slack: message %s reaches nobody: %s is unknown here", message.key, message.place)
         except Refused as error:
@@ -282,7 +277,7 @@ class Speaker:
         if not mine and isinstance(message.body, Answer) and (message.live or message.revision):
             shown = await self.store.shown(message.place)
             known = {ts for address in shown for ts in address.partition("/")[2].split(",")}
-            mine = [one for one in found if not key_of(one) and str(one["ts"]) not in known]
+            mine = [one for one in found if may_stream(one, message.at) and str(one["ts"]) not in known]
         if not mine:
             return ""
         room = await self._settle_in(message, room, str(mine[0]["ts"]))
@@ -296,8 +291,7 @@ class Speaker:
     async def ask(self, message: Message) -> None:
         if await self.dialogs.ask(message):
             return
-        words = pick(self.tables, message.locale)
-        payload = self._offer(message, words)
+        payload = self.drawing.offer(message)
         try:
             room = await self._room_of(message)
             user = (await self.threads.rooms.user(message.to)).id or self.author(message.event)
@@ -306,18 +300,11 @@ class Speaker:
                     await self.threads.room(direct("slack", message.to)) if not room.direct else room, payload, message.key
                 )
             else:
-                await self.posts.whisper(room, user.partition(".")[2], payload)
+                await self.posts.whisper(room, user.partition(".")[2], payload, f"{message.key} {message.revision}")
         except NoDirect:
             log.warning("slack: a dialog reaches nobody: %s is unknown here", message.to)
         except Refused as error:
             await self._denied(message, error)
-
-    def _offer(self, message: Message, words: Words) -> Payload:
-        """A dialog that cannot be opened by itself: what is wrong with it, if anything, and the button that opens it."""
-        dialog = message.body
-        assert isinstance(dialog, Dialog)
-        name = "slack.fix" if message.errors else "slack.open"
-        return views.refused(dialog, message.errors, fix=Button(words(name), f"{FORM}|{message.key}|{message.place}", "good"))
 
     async def own(self, event: str, action: str, value: str, person: str, locale: str) -> None:
         """A button of this platform's own was pressed. Raises Temporary."""
@@ -337,6 +324,8 @@ class Speaker:
                 files = render.card(message.body).files
                 where = direct("slack", person) if message.to else place
                 await self.posts.share(await self.threads.room(where), files[int(number) :][:1], short(f"{event}:{key}", 24))
+        except NoDirect:
+            log.warning("slack: button %s reaches nobody: %s is unknown here", key, person)
         except Refused as error:
             await self._denied(replace(message, event=event), error)
 
@@ -384,12 +373,6 @@ class Speaker:
             sizes = {"size": str(file.size_bytes), "limit": str(SIZE_BYTES)}
             raise Invalid(Problem("file.large", f"{file.size_bytes} bytes", file.name, facts=sizes))
         return content
-
-
-def _beginning(message: Message) -> Payload:
-    """A long answer for one person: its beginning; the whole comes as a file."""
-    assert isinstance(message.body, Answer)
-    return render.answer(replace(message.body, text=message.body.text[: render.SHOWN] + "…"))[0]
 
 
 def shown(payload: Payload) -> dict[str, object]:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bot.core.talk import Answer, Button
 from bot.platforms.slack import render
 from bot.platforms.slack.growing import HARD, SOFT, closer, in_words, opener, piece
-from bot.platforms.slack.posts import Posts, key_of, marked, part_key
+from bot.platforms.slack.posts import Posts, marked, may_stream, part_key
 from bot.platforms.slack.prose import stable, streamed
 from bot.platforms.slack.render import Payload
 from bot.platforms.slack.sessions import Sessions
@@ -66,12 +66,20 @@ class Live:
 
 
 class Streams:
-    """What is being written, by the keys of the messages. `bring` shows payloads at an address and returns the new one."""
+    """What is being written, by the keys of the messages.
+
+    `draw` makes a message's payloads; `bring` shows them at an address and returns the new one.
+    """
 
     def __init__(
-        self, store: Store, wire: Wire, posts: Posts, bring: Callable[[str, Message, list[Payload], bool], Awaitable[str]]
+        self,
+        store: Store,
+        wire: Wire,
+        posts: Posts,
+        draw: Callable[[Message], Awaitable[list[Payload]]],
+        bring: Callable[[str, Message, list[Payload], bool], Awaitable[str]],
     ) -> None:
-        self.store, self.wire, self.posts, self.bring = store, wire, posts, bring
+        self.store, self.wire, self.posts, self.draw, self.bring = store, wire, posts, draw, bring
         self.newest = Newest(self._turn, self._send)
         self._live: dict[str, Live] = {}
         self._without: dict[str, float] = {}  # workspaces that have no streams, and since when
@@ -172,7 +180,7 @@ class Streams:
     async def _edit(self, live: Live) -> None:
         """Show it by an edit, posted if it stands nowhere yet."""
         assert isinstance(live.message.body, Answer)
-        payloads = render.answer(live.message.body)
+        payloads = await self.draw(live.message)
         if payloads == live.payloads:
             return
         if live.ids:
@@ -236,6 +244,7 @@ class Streams:
                     markdown_text=text,
                 )
                 live.ids.append(str(made["ts"]))
+                self.posts.know(room, self._key(live), live.ids[-1])
                 live.own, live.open = text, True
                 self.sessions.note(room, "processing")
                 self.wire.counts.sent["stream"] += 1
@@ -255,7 +264,7 @@ class Streams:
         """Take away a stream that was begun and whose name is not known: it has no metadata yet, and nobody else began it."""
         mine = {ts for one in self._live.values() for ts in one.ids}
         for one in await self.posts.ours(live.room, began):
-            if not key_of(one) and str(one["ts"]) not in mine and float(one["ts"]) >= began - 1.0:
+            if may_stream(one, began) and str(one["ts"]) not in mine:
                 await self.posts.end(live.room, str(one["ts"]))
                 await self.posts.delete(live.room, str(one["ts"]))
 
@@ -275,6 +284,9 @@ class Streams:
         try:
             await self._call(live, "chat.stopStream", metadata=marked(self._key(live)), **given)
             return "whole"
+        except Temporary:
+            live.open = True  # nothing was done
+            raise
         except Refused as error:
             if error.code in CHANNEL_GONE:
                 raise
@@ -305,6 +317,9 @@ class Streams:
         _unset(live)
         try:
             return await self._finished(live, message)
+        except Temporary:
+            self._live[message.key] = live  # it is tried again
+            raise
         finally:
             if not self.keys_in(live.room):
                 self.sessions.set(live.room, "active")

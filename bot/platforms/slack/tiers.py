@@ -12,6 +12,9 @@ from bot.turns import Turns, Window
 
 MINUTE_S = 60.0
 POSTS = (4, 4.0)  # chat.postMessage: one a second in a channel, short bursts allowed
+LOOKED = 100  # messages that one look into a conversation brings
+# The same page: calls a minute and messages a look of an app that many workspaces install, outside of Slack's Marketplace.
+RATIONED, RATION = {"conversations.history": 1, "conversations.replies": 1}, 15
 WINDOWS = 2048  # that are kept; one that has not been used for a while is as good as new
 TIERS = {
     "agents.sessions.rename": 50,
@@ -38,10 +41,14 @@ TIERS = {
 
 
 class Tiers:
-    """Turns to call Slack's methods. `times`: how many times as much as it allows, for one that sets no limits."""
+    """Turns to call Slack's methods. `times`: how many times as much as it allows, for one that sets no limits.
 
-    def __init__(self, clock: Callable[[], float] = monotonic, times: float = 1.0) -> None:
+    `many`: many workspaces install the app; `looked` is how many messages it may ask for at once.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic, times: float = 1.0, *, many: bool = False) -> None:
         self.clock, self.times = clock, times
+        self.tiers, self.looked = (TIERS | RATIONED, RATION) if many else (TIERS, LOOKED)
         self._turns = Turns()
         self._windows: dict[tuple[str, str], Window] = {}
 
@@ -70,6 +77,6 @@ class Tiers:
             if len(self._windows) >= WINDOWS:
                 wanted = self._turns.wanted()
                 self._windows = {name: one for name, one in self._windows.items() if one in wanted or not one.fresh()}
-            most, per_s = limit or (TIERS[method], MINUTE_S)
+            most, per_s = limit or (self.tiers[method], MINUTE_S)
             self._windows[scope, method] = Window(max(1, int(most * self.times)), per_s, clock=self.clock)
         return self._windows[scope, method]

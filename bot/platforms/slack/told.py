@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
+
+from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.core.talk import Act, Command, Opened, Press, Said, Stopped, Unsaid, direct, short
 from bot.core.words import Words
@@ -15,10 +18,11 @@ from bot.ear import Ear, Heard
 from bot.house import House
 from bot.platforms.slack import hear
 from bot.platforms.slack.dialogs import Interaction, room_of
+from bot.platforms.slack.drawing import FILE, FORM, SHARE
 from bot.platforms.slack.filled import changed
 from bot.platforms.slack.home import Home
 from bot.platforms.slack.people import People, Who
-from bot.platforms.slack.say import FILE, FORM, SHARE, Speaker
+from bot.platforms.slack.say import Speaker
 from bot.platforms.slack.threads import PLATFORM, Room
 from bot.platforms.slack.wire import Refused
 from bot.platforms.slack.workspaces import Workspaces
@@ -33,11 +37,16 @@ OWN = (FORM, SHARE, FILE)
 _ASKS = re.compile(r"draft\.(?:form|edit|signer|submit)\||faq\.answer\||form\|")
 _ASKING = frozenset({"edit", "upload", "compare", "submit"})
 
+ORDER_S = 2.0  # longer than that what is said in a channel does not wait for what was said there before it
+
 Json = Mapping[str, Any]
 
 
 class Told:
-    """The listeners that slack-bolt calls. `ear` is there before the first of them is."""
+    """The listeners that slack-bolt calls. `ear` is there before the first of them is.
+
+    The workspace is the one that Bolt finds: in shared channels and in organizations the payload's own may be another, or none.
+    """
 
     ear: Ear
 
@@ -55,9 +64,10 @@ class Told:
         self.clock, self.counts, self.words = clock, counts, words
         self.wire, self.threads, self.dialogs = speaker.wire, speaker.threads, speaker.dialogs
         self.home = Home(house, self.wire)
+        self._channels: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def event(self, body: dict[str, Any]) -> None:
-        team, event = str(body.get("team_id") or ""), body["event"]
+    async def event(self, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        team, event = context.team_id or "", body["event"]
         match event["type"]:
             case "message" | "app_mention":
                 await self._message(team, event)
@@ -74,6 +84,26 @@ class Told:
                 await insist(lambda: self.workspaces.gone(team, str(body.get("enterprise_id") or "")))
 
     async def _message(self, team: str, event: Json) -> None:
+        async with self._in_order(team, str(event["channel"])):
+            await self._said(team, event)
+
+    @asynccontextmanager
+    async def _in_order(self, team: str, channel: str) -> AsyncIterator[None]:
+        """What is told of a channel one after another: a name that is slow to come lets no deletion overtake its message."""
+        lock = self._channels.setdefault(f"{team}.{channel}", asyncio.Lock())
+        try:
+            async with asyncio.timeout(ORDER_S):
+                await lock.acquire()
+        except TimeoutError:
+            log.info("slack: a channel's turn did not come in time")
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _said(self, team: str, event: Json) -> None:
         subtype = str(event.get("subtype") or "")
         if subtype == "message_deleted":
             return await self._deleted(team, event)
@@ -91,29 +121,34 @@ class Told:
         workspace = await self.workspaces.of(team)
         if workspace is None or event["user"] == workspace.user:
             return
-        room = await self._meant(team, event, workspace.user)
-        if room is None:
+        room, meant = await self._meant(team, event, workspace.user)
+        if meant is False:
             return
-        who = await self.people.who(team, str(event["user"]))
-        names = await self.people.names(team, str(event.get("text") or ""), workspace.user)
+        who, names = await asyncio.gather(
+            self.people.who(team, str(event["user"])), self.people.names(team, str(event.get("text") or ""), workspace.user)
+        )
         act = hear.said(event, workspace.user, team, names, edited=edited)
         name = hear.message_id(str(event["channel"]), str(event["ts"]))
         if room.direct and not edited and not event.get("thread_ts") and isinstance(act, Said) and act.text.strip():
             self.speaker.streams.sessions.begin(room, hear.title_of(act.text), str(event["user"]))
         stamp = f"e{name}.{(event.get('edited') or {}).get('ts', '')}" if edited else f"m{name}"
-        await self._take(stamp, team, who, room, act)
+        await self._take(stamp, team, who, room, act, follows=meant is None)
 
-    async def _meant(self, team: str, event: Json, me: str) -> Room | None:
-        """The thread that a message goes on in, if it is meant for labbot: a mention begins one, a direct message too."""
+    async def _meant(self, team: str, event: Json, me: str) -> tuple[Room, bool | None]:
+        """The thread that a message goes on in, and whether it is meant for labbot: a mention begins one, a direct message too.
+
+        None: it is if labbot talks in the thread, which nobody knows while the memory is away.
+        """
         thread = str(event.get("thread_ts") or event["ts"])
         room = Room(team, str(event["channel"]), thread)
         if room.direct or hear.names_me(event, me):
-            return room
+            return room, True
         if event.get("thread_ts") and event.get("parent_user_id") == me:
-            return room
-        with suppress(Temporary):
-            return room if await self.threads.ours(room) else None
-        return None
+            return room, True
+        try:
+            return room, await self.threads.ours(room)
+        except Temporary:
+            return room, None
 
     async def _deleted(self, team: str, event: Json) -> None:
         before = event.get("previous_message") or {}
@@ -159,40 +194,49 @@ class Told:
         for at, key in enumerate(dict.fromkeys(filter(None, [*keys, *streams.keys_in(room)]))):
             await self._take(f"s{name}.{at}", team, who, room, Stopped(key))
 
-    async def command(self, ack: Any, body: dict[str, Any]) -> None:
-        team, channel = str(body["team_id"]), str(body["channel_id"])
+    async def command(self, ack: Any, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        team, channel, text = context.team_id or "", str(body["channel_id"]), str(body.get("text") or "")
         room = Room(team, "" if channel.startswith("D") else channel)  # a direct one may be between other people
-        act = hear.command(str(body.get("text") or ""), team)
-        who = await self.people.who(team, str(body["user_id"]), str(body.get("user_name") or ""))
-        names = await self.people.names(team, str(body.get("text") or ""))
+        act = hear.command(text, team)
         one = self._interaction(body, room, asks=act.name in _ASKING)
+        who, names = await asyncio.gather(
+            self.people.who(team, str(body["user_id"]), str(body.get("user_name") or "")), self.people.names(team, text)
+        )
         self.dialogs.begin(one, who.locale)
         await self._take(one.event, team, who, room, act, names)
         await ack()
 
-    async def shortcut(self, ack: Any, body: dict[str, Any]) -> None:
+    async def shortcut(self, ack: Any, body: dict[str, Any], context: AsyncBoltContext) -> None:
         act = hear.of_message(body)
         if act is None or "message" not in body:
             await ack()
             return
-        team, message = str(body["team"]["id"]), body["message"]
+        team, message = context.team_id or "", body["message"]
         room = Room(team, str(body["channel"]["id"]), str(message.get("thread_ts") or message["ts"]))
-        who = await self.people.who(team, str(body["user"]["id"]))
+        if room.direct and not await self._is_own(room):
+            room = Room(team, "")
         one = self._interaction(body, room, asks=False)
+        who = await self.people.who(team, str(body["user"]["id"]))
         self.dialogs.begin(one, who.locale)
         await self._take(one.event, team, who, room, act)
         await ack()
 
-    async def action(self, ack: Any, body: dict[str, Any]) -> None:
+    async def _is_own(self, room: Room) -> bool:
+        """Whether a direct conversation is one with labbot: a message's menu is there between other people, too."""
+        with suppress(Temporary):
+            return await self.threads.ours(replace(room, thread=""))
+        return False
+
+    async def action(self, ack: Any, body: dict[str, Any], context: AsyncBoltContext) -> None:
         act = hear.pressed(body)
         if not isinstance(act, Press):
             await ack()
             return
-        team, container = str(body["team"]["id"]), body.get("container") or {}
+        team, container = context.team_id or "", body.get("container") or {}
         room = await self._where(team, body, container)
         who = await self.people.who(team, str(body["user"]["id"]))
         one = self._interaction(body, room, asks=bool(_ASKS.match(act.token)))
-        one.ephemeral, one.message = bool(container.get("is_ephemeral")), str(container.get("message_ts") or "")
+        one.ephemeral = bool(container.get("is_ephemeral"))
         self.dialogs.begin(one, who.locale)
         action, _, value = act.token.partition("|")
         if action in OWN:
@@ -223,12 +267,12 @@ class Told:
         finally:
             await self.dialogs.over(one.event, who.locale)
 
-    async def sent(self, ack: Any, body: dict[str, Any]) -> None:
-        view, team = body["view"], str(body["team"]["id"])
+    async def sent(self, ack: Any, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        view, team = body["view"], context.team_id or ""
         room = room_of(view, team)
-        who = await self.people.who(team, str(body["user"]["id"]))
         one = self._interaction(body, room, asks=False)
         one.sent = view
+        who = await self.people.who(team, str(body["user"]["id"]))
         self.dialogs.begin(one, who.locale)
         await self._take(one.event, team, who, room, hear.submitted(view, team))
         answer = await self.dialogs.answered(one)
@@ -238,10 +282,10 @@ class Told:
                 person, _ = await self.ear.person(who.user, who.name)
                 await self.dialogs.taken(person, str(view["callback_id"]))
 
-    async def closed(self, ack: Any, body: dict[str, Any]) -> None:
+    async def closed(self, ack: Any, body: dict[str, Any], context: AsyncBoltContext) -> None:
         view = body["view"]
         typed = changed(view)
-        who = await self.people.who(str(body["team"]["id"]), str(body["user"]["id"]))
+        who = await self.people.who(context.team_id or "", str(body["user"]["id"]))
         with suppress(Temporary):
             person, _ = await self.ear.person(who.user, who.name)
             await self.dialogs.closed(person, str(view.get("callback_id") or ""), typed)
@@ -255,7 +299,17 @@ class Told:
         now = asyncio.get_running_loop().time()
         return Interaction(f"i{short(name, 24)}", now, room, trigger, asks, str(body.get("response_url") or ""))
 
-    async def _take(self, name: str, team: str, who: Who, room: Room, act: Act, names: Mapping[str, str] | None = None) -> None:
+    async def _take(
+        self,
+        name: str,
+        team: str,
+        who: Who,
+        room: Room,
+        act: Act,
+        names: Mapping[str, str] | None = None,
+        *,
+        follows: bool = False,
+    ) -> None:
         """Take an act in; the answer to it is counted from here."""
         began = asyncio.get_running_loop().time()
         marked = {f"{team}.{user}": told for user, told in (names or {}).items()} if isinstance(act, Command) else {}
@@ -272,6 +326,7 @@ class Told:
                 locale=who.locale,
                 roles=who.roles,
                 names=marked,
+                follows=follows,
             )
         )
         self.counts.acks.add(asyncio.get_running_loop().time() - began)

@@ -8,16 +8,22 @@ done: `Unsure`. Retry-After is heeded.
 import asyncio
 import json as json_module
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
+from time import monotonic
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core.talk import short
 from bot.counts import Counts
+from bot.ear import remember
 from bot.platforms.slack.tiers import Tiers
+from bot.platforms.slack.workspaces import REFUSED
 from pipeline.errors import Temporary
 
 log = logging.getLogger("labbot.slack")
@@ -29,6 +35,7 @@ BASE = "https://slack.com/api/"
 # Errors that say that Slack, not the call, is at fault; of some of them the call may have been done all the same.
 AWAY = frozenset({"service_unavailable", "request_timeout", "team_added_to_org"})
 PERHAPS = frozenset({"fatal_error", "internal_error"})
+STAYS_S = 600.0  # an error of PERHAPS that the same call meets for so long is about the call
 LIMITED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 
 Json = Mapping[str, Any]
@@ -48,10 +55,16 @@ class Unsure(Exception):
 
 
 class Wire:
-    """Calls as the bot of a workspace, whose token `token` knows. Every one waits for its turn."""
+    """Calls as the bot of a workspace, whose token `token` knows. Every one waits for its turn.
 
-    def __init__(self, tiers: Tiers, counts: Counts, token: Token, base: str = BASE) -> None:
-        self.tiers, self.counts, self.token, self.base = tiers, counts, token, base
+    `doubt` is told of a workspace whose token is not taken: what `token` says from then on was read anew.
+    """
+
+    def __init__(
+        self, tiers: Tiers, counts: Counts, token: Token, base: str = BASE, doubt: Callable[[str], None] = lambda team: None
+    ) -> None:
+        self.tiers, self.counts, self.token, self.base, self.doubt = tiers, counts, token, base, doubt
+        self._failing: OrderedDict[str, tuple[float, float]] = OrderedDict()  # calls: since when, and when last
         self._session: aiohttp.ClientSession | None = None
         self._client: AsyncWebClient | None = None
 
@@ -74,8 +87,19 @@ class Wire:
         Raises Refused, Temporary, and Unsure where it may not be made twice and nobody answered.
         """
         data = {name: _worded(value) for name, value in given.items() if value not in (None, "")}
+        patient = partial(self._patient, team, method, data, twice=twice, turn=turn, edit=edit)
+        try:
+            return await patient()
+        except Refused as error:
+            if error.code not in REFUSED:
+                raise
+            self.doubt(team)
+            return await patient()
+
+    async def _patient(self, team: str, method: str, data: Json, *, twice: bool, turn: bool, edit: bool) -> dict[str, Any]:
+        """The answer to a call, which is made again where it may be."""
         for wait_s in (*WAITS_S, None):
-            mine = self.tiers.turn(team, method, str(given.get("channel", "")), edit=edit) if turn else nullcontext()
+            mine = self.tiers.turn(team, method, data.get("channel", ""), edit=edit) if turn else nullcontext()
             async with mine:
                 answer = await self._once(team, method, data, twice=twice)
             if not isinstance(answer, float):
@@ -94,6 +118,7 @@ class Wire:
                 found = await self._api().api_call(method, data=dict(data), headers=headers)
             return dict(found.data) if isinstance(found.data, dict) else {}
         except SlackApiError as error:
+            self._stays(team, method, data, error)
             return self._refused(team, method, error, twice=twice)
         except aiohttp.ClientConnectorError:
             return 0.0  # nothing was sent
@@ -103,11 +128,24 @@ class Wire:
                 raise Unsure(method) from error
             return 0.0
 
+    def _stays(self, team: str, method: str, data: Json, error: SlackApiError) -> None:
+        """Raise Refused where Slack has said for long that it failed at this very call: it would hold up all that waits."""
+        code, now = _code(error), monotonic()
+        if code not in PERHAPS:
+            return
+        name = short(f"{team} {method} {sorted(data.items())}", 24)
+        since, last = self._failing.get(name, (now, now))
+        if now - last > STAYS_S:
+            since = now  # another time
+        remember(self._failing, name, (since, now))
+        if now - since > STAYS_S:
+            raise Refused(method, code) from error
+
     def _refused(self, team: str, method: str, error: SlackApiError, *, twice: bool) -> float:
         """What is to be done about an answer that is none. Raises what it means, but where the call is to be made again."""
         status = int(getattr(error.response, "status_code", 0) or getattr(error.response, "status", 0))
         body = getattr(error.response, "data", None)
-        code = str(body.get("error", "")) if isinstance(body, dict) else ""
+        code = _code(error)
         if status == 429 or code in LIMITED:
             after_s = _seconds(getattr(error.response, "headers", {}))
             self.counts.limited += 1
@@ -115,6 +153,8 @@ class Wire:
             if after_s > MOST_S:
                 raise Temporary(f"Slack wants to be left alone for {after_s:.0f} s") from error
             return after_s
+        if not code and 400 <= status < 500 and status != 408:  # an answer that stays, of whatever stands before Slack
+            raise Refused(method, f"http_{status}") from error
         if status >= 500 or code in PERHAPS or not code:
             if not twice:
                 raise Unsure(method) from error
@@ -128,8 +168,10 @@ class Wire:
         """Upload a file to an address that Slack has given for it. Raises Refused, Temporary."""
         try:
             async with asyncio.timeout(ANSWER_S), self._http().post(url, data=content, allow_redirects=False) as answer:
-                if answer.status != 200:
+                if answer.status == 429 or answer.status >= 500:
                     raise Temporary(f"Slack's file store answers {answer.status}")
+                if answer.status != 200:
+                    raise Refused("files", f"http_{answer.status}")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Temporary(f"Slack's file store does not answer: {type(error).__name__}") from error
 
@@ -172,6 +214,12 @@ class Wire:
         if self._client is None:
             self._client = AsyncWebClient(base_url=self.base, session=self._http(), retry_handlers=[], timeout=int(ANSWER_S))
         return self._client
+
+
+def _code(error: SlackApiError) -> str:
+    """Slack's own word for an error, "" where there is none."""
+    body = getattr(error.response, "data", None)
+    return str(body.get("error", "")) if isinstance(body, dict) else ""
 
 
 def _worded(value: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from bot.core.commands import COMMANDS
 from bot.core.talk import Command
 from bot.core.words import pick
+from bot.platforms.slack.drawing import ASKED
 from bot.platforms.slack.front import Front, Keys
 from bot.platforms.slack.run import events
 from bot.platforms.slack.tiers import Tiers
@@ -285,9 +286,11 @@ def _of_labbot(shown: Shown) -> bool:
 
 
 def _shared(message: Json) -> list[Json]:
-    """The blocks of a message without the buttons that are Slack's alone."""
+    """The blocks of a message without what is Slack's alone: who asked by a command, buttons of its own."""
     found = []
     for block in message.get("blocks") or []:
+        if block.get("block_id") == ASKED:
+            continue
         elements = [one for one in block.get("elements", ()) if not str(one.get("action_id", "")).startswith(OWN)]
         if elements or "elements" not in block:
             found.append({**block, "elements": elements} if elements else block)

@@ -78,5 +78,28 @@ async def test_where_the_disk_is_full_too_people_are_told_so_and_answered_when_t
     assert len(said) == 1
 
 
+async def test_what_follows_in_our_thread_while_the_memory_is_away_is_answered_without_a_mention_and_what_others_say_is_left(
+    labbot: Labbot, fake: Slack, channel: Channel, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labbot.alone()
+    await labbot.start()
+    asking = await labbot.asks(bob, channel, "what is a skill?")
+    talk = await alice.says(channel, "who has seen a platypus?")
+    await labbot.again()  # what it knows of threads is in the memory alone
+    with monkeypatch.context() as broken:
+        away(labbot, broken)
+        await bob.says(channel, "what is knowledge?", thread=asking)
+        await fake.until(fake.heard[-1].acked.is_set)
+        await alice.says(channel, "I have seen a platypus", thread=talk)
+        await fake.until(fake.heard[-1].acked.is_set)
+        assert labbot.front.ear.waiting == 2
+    await labbot.front.ear.idle()
+
+    assert len([text for text in labbot.texts(channel, asking) if "Source:" in text]) == 2
+    assert labbot.texts(channel, talk) == []
+    assert labbot.holding("platypus", alice.id) == []
+    assert _aways(labbot, channel) == 0
+
+
 def _aways(labbot: Labbot, channel: Channel) -> int:
     return sum("(Redis) is away" in text for text in labbot.texts(channel))

@@ -4,9 +4,11 @@ import pytest
 
 from bot.core.commands import COMMANDS
 from tests.bot.slack.front import Labbot, button, fields, labels
+from tests.fakes.model import Model
 from tests.fakes.slack.people import Person, Workspace
 from tests.fakes.slack.server import Slack
 from tests.fakes.slack.state import Channel, Json
+from tests.fakes.slack_view import text_of
 
 SOURCE = "Source:"
 NEEDED = {"ask": "what is a skill?", "chat": "hello", "delete": "1", "move": "1 2", "admin": "pause", "file": "qna.yaml"}
@@ -165,6 +167,20 @@ async def test_help_lists_every_command_that_anybody_may_give_and_lab_alone_is_h
     assert alone == asked_for
     assert [name for name in missing if name != "help"] == []
     assert "/lab" in asked_for
+
+
+async def test_an_answer_to_a_command_in_a_channel_says_who_asked_what(
+    labbot: Labbot, channel: Channel, bob: Person, model: Model
+) -> None:
+    await labbot.start()
+    model.tell("says A bark, <!channel>.")
+    await labbot.lab(bob, channel, "chat write a haiku about <dogs> & @channel")
+    await labbot.quiet()
+    said = labbot.said(channel)
+
+    assert [text_of(one).partition("\n")[0] for one in said] == ["bob: /chat write a haiku about <dogs> & @channel"]
+    assert "A bark" in text_of(said[0])
+    assert labbot.fake.mentions == []
 
 
 async def test_a_command_that_nobody_knows_is_told_so_alone(labbot: Labbot, channel: Channel, bob: Person) -> None:

@@ -59,8 +59,8 @@ async def test_an_event_whose_acknowledgement_is_late_comes_again_by_slack_s_clo
     fake.patience_s = 0.05
     take, held = labbot.front.told._take, asyncio.Event()
 
-    async def slowly(*given: Any) -> None:
-        await take(*given)
+    async def slowly(*given: Any, **more: Any) -> None:
+        await take(*given, **more)
         await held.wait()
 
     monkeypatch.setattr(labbot.front.told, "_take", slowly)

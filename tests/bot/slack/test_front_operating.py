@@ -2,17 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import MutableMapping
+from typing import Any
 
 import aiohttp
 import pytest
+from starlette.applications import Starlette
 
 from bot.platforms.slack import front as front_module
 from bot.platforms.slack import link as link_module
 from bot.platforms.slack.keys import Keys
+from bot.platforms.slack.run import events
 from pipeline.errors import Invalid
 from tests.bot.slack.front import ANOTHER, STORY, Labbot
 from tests.fakes.model import Model
-from tests.fakes.slack.people import Person
+from tests.fakes.slack.people import Person, Workspace
 from tests.fakes.slack.server import Slack
 from tests.fakes.slack.state import Channel
 
@@ -104,6 +108,29 @@ async def test_health_is_red_before_slack_is_connected(labbot: Labbot, fake: Sla
     await fake.until(labbot.front.ready.is_set)
 
     assert "not connected yet" in health.state
+    assert (await labbot.front.health()).good
+
+
+async def test_health_is_red_when_the_token_was_taken_away_and_green_when_it_is_good_again(
+    labbot: Labbot, fake: Slack, team: Workspace, bob: Person
+) -> None:
+    labbot.alone()
+    await labbot.start()
+    await labbot.says(bob, bob.dm, "/quota")
+    good, token = await labbot.front.health(), team.bot_token
+    team.revokes()
+    await _health(labbot, green=False)
+    before = await labbot.front.health()
+    assert await labbot.front.workspaces.of(team.id) is None
+    refused = await labbot.front.health()
+    team.reinstalls()
+    labbot.front.workspaces.token = team.bot_token
+    await labbot.says(bob, bob.dm, "/quota")
+
+    assert good.good
+    assert token != team.bot_token
+    assert "does not take the bot's token any more (token_revoked)" in before.state
+    assert before == refused
     assert (await labbot.front.health()).good
 
 
@@ -238,6 +265,26 @@ async def test_only_slack_is_heard_over_http_and_not_what_is_older_than_five_min
     assert statuses == [401] * 4
     assert changed == 401
     assert len(labbot.created()) == 1
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_nobody_s_megabytes_are_read(labbot: Labbot, fake: Slack, said: bool) -> None:
+    fake.mode = "http"
+    await labbot.start()
+    parts, sent = iter(range(64)), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 2**18, "more_body": next(parts) < 63}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    head = [(b"content-length", b"16777216")] if said else []
+    scope = {"type": "http", "method": "POST", "path": "/slack/events", "headers": head, "query_string": b""}
+    await Starlette(routes=events(labbot.front))(scope, receive, send)
+
+    assert sent[0]["status"] == 413
+    assert next(parts) == (0 if said else 5)
 
 
 async def test_the_address_is_labbot_s_when_slack_asks_for_it(labbot: Labbot, fake: Slack) -> None:

@@ -103,7 +103,7 @@ async def test_a_token_that_slack_does_not_take_is_one_sentence_and_status_2(
     ("wrong", "told"),
     [
         ({BOT: ""}, f"{BOT}: there is none."),
-        ({APP: ""}, f"{APP}: there is none, and no signing secret."),
+        ({APP: ""}, f"{APP}: there is none, and no signing secret for HTTP."),
         ({BOT: "xapp-1-swapped"}, f"{BOT}: it does not begin with xoxb-."),
         ({APP: "xoxb-swapped"}, f"{APP}: it does not begin with xapp-."),
         ({APP: "", SIGNING: "a-secret"}, "--http: Slack reaches labbot nowhere."),

@@ -1,6 +1,7 @@
 """Markdown at Slack: only what is ours is markup, nobody is mentioned, and what has streamed stays as it is."""
 
 import re
+from time import process_time
 
 import pytest
 from hypothesis import example, given
@@ -189,6 +190,18 @@ def test_half_of_what_may_become_markup_waits(text: str, sent: str) -> None:
 # --- tables
 
 TABLE = "| Name | Size |\n| --- | --- |\n| **a** `b` | 1 < 2 & 3 |\n| [x](https://a.example/x_y) |  |"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" " * 40_000 + "x", "* " * 20_000 + "x", "- - " * 10_000 + "x", "- - -" + " " * 40_000 + "x", "[a](https://x" * 5_000],
+)
+def test_what_repeats_for_ever_is_read_in_time(text: str) -> None:
+    began = process_time()
+    prose(text)
+    mrkdwn(text)
+
+    assert process_time() - began < 1.0
 
 
 def test_a_table_is_rows_of_cells_without_markup() -> None:

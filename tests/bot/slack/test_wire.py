@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from bot.platforms.slack.render import Payload
 from bot.platforms.slack.threads import Room
 from bot.platforms.slack.tiers import TIERS, Tiers
 from bot.platforms.slack.wire import Refused, Unsure, Wire
+from bot.platforms.slack.workspaces import Workspace as Workplace
+from bot.platforms.slack.workspaces import Workspaces
 from pipeline.errors import Temporary
 from pipeline.memory import Memory
 from tests.fakes.slack.people import Workspace
@@ -45,11 +48,69 @@ async def test_a_call_that_may_be_made_twice_is_made_again(fake: Slack, team: Wo
     assert wire.counts.retried == 2
 
 
+async def test_a_refusal_of_whatever_stands_before_slack_is_one(
+    fake: Slack, team: Workspace, channel: Channel, wire: Wire
+) -> None:
+    fake.fail("chat.postMessage", "413", times=100)
+
+    with pytest.raises(Refused, match="http_413"):
+        await wire.ask(team.id, "chat.postMessage", twice=False, channel=channel.id, text="hello")
+    assert calls(fake, "chat.postMessage") == 1
+
+
+async def test_a_call_that_slack_fails_at_for_long_is_refused(
+    fake: Slack, team: Workspace, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.fail("auth.test", "internal_error", times=100)
+    with pytest.raises(Temporary):
+        await wire.ask(team.id, "auth.test")
+    monkeypatch.setattr(wires, "STAYS_S", 0.0)
+    wire._failing = type(wire._failing)((name, (began - 1, last + 60)) for name, (began, last) in wire._failing.items())
+
+    with pytest.raises(Refused, match="internal_error"):
+        await wire.ask(team.id, "auth.test")
+
+
 async def test_a_slack_that_does_not_answer_is_temporary(fake: Slack, team: Workspace, wire: Wire) -> None:
     fake.fail("auth.test", "503", times=10)
 
     with pytest.raises(Temporary):
         await wire.ask(team.id, "auth.test")
+
+
+class _Installed:
+    """Installations of which the newest is read: `tokens`, one after another, the last for good."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = list(tokens)
+
+    async def workspace(self, team: str, enterprise: str = "") -> Workplace | None:
+        return Workplace(team, self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0], "U1", "B1")
+
+    async def erase(self, team: str, enterprise: str = "") -> None:
+        self.tokens = [""]
+
+
+async def _asks(fake: Slack, team: Workspace, *tokens: str) -> dict[str, Any]:
+    known = Workspaces("", fake.api, _Installed(*tokens))
+    made = Wire(Tiers(), Counts("slack"), known.bot_token, fake.api, known.doubt)
+    try:
+        return await made.ask(team.id, "auth.test")
+    finally:
+        await made.close()
+
+
+async def test_a_token_that_is_not_taken_is_read_anew_and_the_call_made_once_more(fake: Slack, team: Workspace) -> None:
+    found = await _asks(fake, team, "xoxb-of-before", team.bot_token)
+
+    assert found["team_id"] == team.id
+    assert calls(fake, "auth.test") == 2
+
+
+async def test_a_token_that_is_not_taken_again_is_refused(fake: Slack, team: Workspace) -> None:
+    with pytest.raises(Refused, match="invalid_auth"):
+        await _asks(fake, team, "xoxb-of-before")
+    assert calls(fake, "auth.test") == 2
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])
@@ -145,6 +206,21 @@ async def test_a_turn_that_is_not_soon_is_not_waited_for() -> None:
             found.append(there)
 
     assert found == [True] * TIERS["chat.startStream"] + [False]
+
+
+async def test_an_app_that_many_install_looks_once_a_minute_at_fifteen_messages(
+    fake: Slack, team: Workspace, channel: Channel
+) -> None:
+    async def token(asked: str) -> str:
+        return team.bot_token
+
+    made = Wire(Tiers(many=True), Counts("slack"), token, fake.api)
+    await Posts(made, None).find(Room(team.id, channel.id), "key", 0.0)  # type: ignore[arg-type]  # it asks no memory
+    async with made.tiers.soon(team.id, "conversations.history", 50.0) as there:
+        assert not there
+    await made.close()
+
+    assert str(fake.requests[-1].args["limit"]) == "15"
 
 
 def test_every_tier_is_the_one_that_slack_names(reference: dict[str, dict[str, object]]) -> None:

@@ -152,7 +152,12 @@ class Person:
             raise LookupError(f"no command {command} is there, only {sorted(known)}")
         payload: Json = {"token": TOKEN, "team_id": self.team.id, "team_domain": self.team.name.lower()}
         payload |= {"channel_id": channel.id, "channel_name": channel.name, "user_id": self.id, "user_name": self.name}
-        payload |= {"command": command, "text": text, "api_app_id": self.world.app_id, "is_enterprise_install": "false"}
+        payload |= {
+            "command": command,
+            "text": self._written(text)["text"],
+            "api_app_id": self.world.app_id,
+            "is_enterprise_install": "false",
+        }
         heard = Heard(self.world, self.team, "slash_commands", payload, self.user)
         payload |= {"response_url": answers.address(self.world, heard, channel, self.user, None)}
         payload |= {"trigger_id": self._trigger(heard)}
