@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from _pytest.logging import caplog_records_key
 from hypothesis import settings
 
 from bot.keys import KEYS as BOT
@@ -66,7 +67,7 @@ def misplaced(name: str, left_s: int) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_is_left(one_redis: Server) -> Iterator[None]:
+def nothing_is_left(one_redis: Server, request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever the tests did: every process that they started is gone, and every file that they opened is closed."""
     before = {file.path for file in psutil.Process().open_files()}
     yield
@@ -74,6 +75,11 @@ def nothing_is_left(one_redis: Server) -> Iterator[None]:
     started = [*psutil.Process().children(recursive=True), *(one for one in psutil.process_iter() if _marked(one))]
     _, alive = psutil.wait_procs([one for one in started if one.pid not in known], timeout=10)
     left = [one.cmdline() for one in alive]
+    for item in request.session.items:  # pytest holds on to what the last test had
+        if given := getattr(item, "funcargs", None):
+            given.clear()
+        for records in item.stash.get(caplog_records_key, {}).values():
+            records.clear()  # an error that was logged holds the frames that it went through, and they files
     gc.collect()  # what nobody names any more closes its files
     files = {file.path for file in psutil.Process().open_files()} - before
 
