@@ -22,7 +22,7 @@ TITLE = 60  # characters of a message that a session is called after
 SAYING = frozenset({"", "file_share", "thread_broadcast"})  # subtypes of messages that somebody wrote
 
 _MARK = re.compile(r"<(@|#|!|)([^<>|]*)(?:\|([^<>]*))?>")
-_COMMAND = re.compile(r"/[a-z]+(?=\s|\Z)")  # a path is none
+_COMMAND = re.compile(r"/[a-z]")  # as at every other place: what is none is told so
 _LAB = re.compile(rf"\A{COMMAND}(?=\s|\Z)")
 _NAMED = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 
