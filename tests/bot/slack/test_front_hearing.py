@@ -93,11 +93,3 @@ async def test_a_deletion_does_not_overtake_its_message_where_a_name_is_slow_to_
 
     assert slow.met
     assert "platypus" not in text_of(labbot.card(channel, card))
-
-
-async def test_a_path_is_no_command(labbot: Labbot, bob: Person) -> None:
-    labbot.alone()
-    await labbot.start()
-    await labbot.says(bob, bob.dm, "/etc/hosts is what?")
-
-    assert "I am not sure what answers that" in labbot.texts(bob.dm)[-1]
