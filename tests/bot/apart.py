@@ -6,6 +6,7 @@ the client's own words: no platform shows such a button.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,7 @@ class Control:
     value: str = ""
 
 
-class ApartPlayer(Player):
+class ApartPlayer(Player, ABC):
     """`direct`: people talk with labbot in direct messages; else in a channel, from which threads are made.
 
     A player of a platform brings its fake (in `play`), its settings (`_begin`), its front end (`begin`) and its client.
@@ -92,59 +93,61 @@ class ApartPlayer(Player):
         """What else went wrong."""
         return ()
 
+    @abstractmethod
     def makes(self, name: str, about: dict[str, str]) -> tuple[Any, Any]:
         """Somebody who comes, and where they talk with labbot."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def says(self, one: Somebody, text: str, files: Any = ()) -> Json:
-        raise NotImplementedError
+        """Write where somebody is; return the message."""
 
+    @abstractmethod
     async def commands(self, one: Somebody, line: str, command: Command) -> None:
         """Give a command as the client takes it where somebody is."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def uses(self, one: Somebody, control: Control) -> None:
         """Press a button, choose an option."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sight(self, one: Somebody) -> list[Json]:
         """The messages that somebody sees, the newest first, cards that stay last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def controls(self, message: Json) -> list[Control]:
-        raise NotImplementedError
+        """The buttons and options of a message."""
 
+    @abstractmethod
     def fields(self, one: Somebody) -> dict[str, tuple[str, Json, bool]]:
         """Of the dialog that is open: label, element and whether it must be filled, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def entered(self, part: Json, value: str) -> Any:
         """What is typed for a part of a dialog, as that part takes it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def sends(self, one: Somebody, values: Json) -> None:
         """Send off the dialog that is open."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def heard(self, one: Somebody, before: Any) -> None:
         """Return when the platform has told the bot what was done, and the bot has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def before(self) -> Any:
         """What `heard` needs to know of the time before an act."""
-        raise NotImplementedError
 
+    @abstractmethod
     def follow(self, one: Somebody, seen: int) -> None:
         """Go to the thread that one's act has led to; it was done when so much had been shown."""
-        raise NotImplementedError
 
+    @abstractmethod
     def told(self, shown: Any) -> tuple[str, str] | None:
         """The text of what was shown and the one who sees it, or ""; None for what is nothing to read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def near(self, one: Somebody, shown: Any) -> bool:
         """Whether something was shown where somebody is."""
-        raise NotImplementedError
 
     def named(self, one: Somebody, text: str) -> str:
         """A message that was typed with the bot's name before it, typed anew."""

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bot import house
 from bot import settings as settings_module
+from bot.faq import Faq
 from bot.settings import Settings
 from bot.store import Store
+from pipeline import demo
 from pipeline.memory import Memory
 from tests.fakes.git_host import GitHost
 from tests.fakes.model import Model
@@ -36,6 +39,29 @@ def store(memory: Memory) -> Store:
 def settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     made = settings_module.load({"LABBOT_DATA": str(tmp_path / "data"), "LABBOT_TINY": "small"})
     return replace(made, cache=tmp_path_factory.getbasetemp() / "cache")  # fitting the FAQ takes a second
+
+
+@pytest.fixture(scope="session")
+def read_once(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings, with a taxonomy that is made: what takes a while and is the same for every test."""
+    loaded = settings_module.load({"LABBOT_TINY": "small"})
+    tree = tmp_path_factory.mktemp("tree") / "taxonomy"
+    demo.make(tree, loaded.home / "configs" / "demo")
+    return settings_module.reloaded(replace(loaded, data=tree.parent), {"taxonomy.path": str(tree)})
+
+
+@pytest.fixture(scope="session")
+def faq(read_once: Settings, tmp_path_factory: pytest.TempPathFactory) -> Faq:
+    return house.faq_of(replace(read_once, cache=tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def shared_cache(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """For a process whose data folder is `data`: fitting the FAQ takes a second, and tests share what comes of it."""
+    shared = tmp_path_factory.getbasetemp() / "cache"
+    shared.mkdir(exist_ok=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cache").symlink_to(shared)
 
 
 @pytest.fixture(scope="session")

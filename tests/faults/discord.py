@@ -59,7 +59,7 @@ class Failing(Faults):
         if self.seen % self.every != self.phase:
             return None
         kind = self.kinds[self.seen // self.every % len(self.kinds)]
-        made = Fault(method, path, kind, 0, 0.02, 1)
+        made = Fault(method, kind, 0, 0.02, 1, pattern=path)
         self.known.append(made)
         return made
 

@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -127,7 +128,7 @@ class Bots:
 # --- whoever drafts
 
 
-class Drafter:
+class Drafter(ABC):
     """Somebody who drafts a skill, at the client of a platform.
 
     `alive` returns when the bot is ready, started again if need be; `dead` whether it is. Whatever the bot did not hear,
@@ -140,20 +141,21 @@ class Drafter:
         self.store, self.alive, self.dead = store, alive, dead
         self.wrong: list[str] = []
 
+    @abstractmethod
     async def does(self, step: Step) -> None:
-        raise NotImplementedError
+        """Take one step of the session, and see that it is answered."""
 
+    @abstractmethod
     async def settled(self, done: Any) -> bool:
         """Wait until an act is answered; False where the bot died before it heard of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def waiting(self) -> list[str]:
         """What still says that an answer comes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shown(self) -> dict[str, Counter[str]]:
         """What the bot has said and still stands there, as texts, by room."""
-        raise NotImplementedError
 
     async def act(self, do: Callable[[], Awaitable[Any]]) -> Any:
         async with asyncio.timeout(PATIENCE_S):
@@ -239,7 +241,7 @@ class Platform(Protocol):
     requests: list[Any]
 
 
-class Lane:
+class Lane(ABC):
     """Sessions one after the other, each on an empty labbot and a new platform."""
 
     session: tuple[Step, ...]
@@ -274,9 +276,9 @@ class Lane:
             stack.push_async_callback(memory.close)
             yield stack, Store(memory), told, alive
 
+    @abstractmethod
     async def play(self, deaths: Iterable[int | str] = (), **given: Any) -> Outcome:
         """One session."""
-        raise NotImplementedError
 
     async def played(self, drafter: Drafter, after: Callable[[int], Awaitable[None]] | None = None) -> None:
         """Have somebody take every step of the session; `after` each something may happen."""

@@ -8,11 +8,9 @@ import aiohttp
 import pytest
 
 from bot import house
-from bot import settings as settings_module
 from bot.faq import Faq
 from bot.platforms.discord import wire
 from bot.settings import Settings
-from pipeline import demo
 from pipeline.embedded import Server
 from pipeline.memory import Memory
 from tests.bot.discord.front import Labbot
@@ -51,20 +49,6 @@ def alice(fake: Discord, guild: Guild) -> Person:
 async def ask(fake: Discord) -> AsyncIterator[Asking]:
     async with aiohttp.ClientSession() as session:
         yield Asking(fake, session)
-
-
-@pytest.fixture(scope="session")
-def read_once(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The settings, with a taxonomy that is made: what takes a while and is the same for every test."""
-    loaded = settings_module.load({"LABBOT_TINY": "small"})
-    tree = tmp_path_factory.mktemp("tree") / "taxonomy"
-    demo.make(tree, loaded.home / "configs" / "demo")
-    return settings_module.reloaded(replace(loaded, data=tree.parent), {"taxonomy.path": str(tree)})
-
-
-@pytest.fixture(scope="session")
-def faq(read_once: Settings, tmp_path_factory: pytest.TempPathFactory) -> Faq:
-    return house.faq_of(replace(read_once, cache=tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

@@ -1,23 +1,12 @@
-"""A labbot at the fake Discord, for tests: started, told to leave, crashed, and started again on the same Redis."""
+"""A labbot at the fake Discord, for tests."""
 
-import asyncio
-import time
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import Any, TypeVar
 
-import redis
-
-from bot import settings as settings_module
-from bot.app import App
-from bot.house import House, built
 from bot.platforms.discord.budget import Budget
 from bot.platforms.discord.front import Front
 from bot.settings import Settings
 from pipeline.embedded import Server
-from pipeline.pool.terms import Terms
-from tests.bot.holding import holding
+from tests.bot.labbot import ApartLabbot
 from tests.fakes.discord.interactions import Interaction
 from tests.fakes.discord.limits import walk
 from tests.fakes.discord.people import Person
@@ -26,111 +15,29 @@ from tests.fakes.discord.state import EPHEMERAL, LOADING, V2, Channel, Json, Sho
 from tests.fakes.discord_view import text_of
 from tests.fakes.model import Model
 
-STORY, ANOTHER = "Once upon a time", "A story, from its beginning."  # what the model begins with, and a whole one
 
-T = TypeVar("T")
+class Labbot(ApartLabbot):
+    """`token`: the one that it is started with."""
 
-
-class Labbot:
-    """One process after another. Their time is the fake's: real time, and `fake.clock` that tests move on.
-
-    `works`: runs are carried too; `times`: how many times as fast as Discord allows it things are sent.
-    """
-
-    house: House
+    fake: Discord
     front: Front
 
     def __init__(self, settings: Settings, server: Server, fake: Discord, model: Model | None = None) -> None:
-        url = {"LABBOT_CHAT_URL": model.url} if model else {}
-        self.settings = replace(settings, environment={**settings.environment, **url})
-        self.server, self.fake, self.model = server, fake, model
-        self.works, self.times, self.token = False, 1000.0, fake.token
-        self.set = {"taxonomy.path": settings.bot.taxonomy.path}
-        self.pace_s = 0.0
-        self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[Any]] = []
-
-    @property
-    def app(self) -> App:
-        return self.front.app
-
-    def now(self) -> float:
-        return time.time() + self.fake.clock
+        super().__init__(settings, server, model)
+        self.fake, self.token = fake, fake.token
 
     # --- its life
 
-    async def start(self, **values: str) -> None:
-        """Begin a process; `values` are of bot.yaml, with __ for the dots."""
-        self.set |= {name.replace("__", "."): value for name, value in values.items()}
-        await self.begin()
-        waiting = asyncio.create_task(self.front.ready.wait())
-        await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            waiting.cancel()
-            await self.crash()
-            raise AssertionError("it ended before it was ready")
+    def fronted(self) -> Front:
+        made = Front(self.house, self.token, self.now, pace_s=self.pace_s, budget=Budget(times=self.times))
+        made.client._connection.guild_ready_timeout = 0.02  # the fake tells of its guilds at once
+        return made
 
     async def begin(self) -> None:
-        """The same without waiting for it."""
-        own = {"taxonomy.path": '""'} if self.works else {}  # a taxonomy that nobody else writes into
-        loaded = settings_module.reloaded(self.settings, self.set | own)
-        self._stack = AsyncExitStack()
         self._stack.enter_context(self.fake.patched())
-        self.house = await self._stack.enter_async_context(built(loaded, self.server.url, self.now, lease_s=0.2))
-        self.front = Front(self.house, self.token, self.now, pace_s=self.pace_s, budget=Budget(times=self.times))
-        self.front.client._connection.guild_ready_timeout = 0.02  # the fake tells of its guilds at once
-        works = [self.front.serve(), self.house.keep(), *([self.house.work(Terms(lease_s=2.0))] if self.works else [])]
-        self._tasks = [asyncio.create_task(work) for work in works]
-
-    async def crash(self) -> None:
-        """End the process at once, whatever it was doing. Raises what it has failed with."""
-        if "front" in self.__dict__ and hasattr(self.front, "app"):
-            self.front.app._leaving = True  # nothing that comes from now on is begun here
-        for task in self._tasks:
-            task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        await self._stack.aclose()
-        for name in ("house", "front"):
-            self.__dict__.pop(name, None)  # pytest holds on to this, and it to files
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
-
-    async def ended(self) -> None:
-        """Wait until something of the process ends by itself. Raises what it has failed with."""
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        await self.crash()
-
-    async def again(self, **values: str) -> None:
-        """Crash, and begin anew."""
-        await self.crash()
-        await self.start(**values)
+        await super().begin()
 
     # --- people act
-
-    @property
-    def heard(self) -> int:
-        return self.front.counts.heard + self.front.counts.duplicates + self.front.ear.waiting
-
-    async def after(self, act: Awaitable[T], *, times: int = 1) -> T:
-        """Let somebody act; return when it was heard so often, decided and said. Answers may still be written then."""
-        before = self.heard
-        found = await act
-        await self.fake.until(lambda: self.heard >= before + times)
-        await self.front.ear.idle()
-        return found
-
-    async def acked(self, act: Awaitable[Interaction]) -> Interaction:
-        """Let somebody act, and return when Discord has its first answer."""
-        heard = await act
-        async with asyncio.timeout(10):
-            await heard.acked.wait()
-        return heard
-
-    async def quiet(self) -> None:
-        """Return when nothing is decided, said or written any more."""
-        await self.fake.until(lambda: not self.app.busy)
 
     async def draft(self, who: Person, channel: Channel) -> Channel:
         """Let somebody begin a skill in a channel; return its thread."""
@@ -142,24 +49,7 @@ class Labbot:
         return await self.after(who.presses(message, button(message, label)))
 
     async def story(self, channel: Channel, ask: Awaitable[object], rest: str = "there was a dog.") -> Json:
-        """Let somebody ask the model, which begins a story and waits before the `rest`; return the message when it stands."""
-        assert self.model is not None
-        self.model.tell(f"says {STORY} || {rest}")
-        await self.after(ask)
-        return await self.comes(channel, STORY)
-
-    async def told_anew(self, channel: Channel) -> None:
-        """Crash and begin anew, with a model that tells another story; return when that stands in the channel, whole."""
-        assert self.model is not None
-        await self.crash()
-        self.model.tell(f"says {ANOTHER}")
-        await self.start()
-        await self.comes(channel, ANOTHER)
-        await self.quiet()
-
-    def alone(self) -> None:
-        """From the next start on there is no model."""
-        self.settings = replace(self.settings, environment={**self.settings.environment, "LABBOT_CHAT_URL": ""})
+        return await super().story(channel, self.after(ask), rest)
 
     # --- what there is
 
@@ -192,15 +82,6 @@ class Labbot:
     def asked(self, method: str, part: str) -> int:
         """How many requests there were."""
         return sum(one.method == method and part in one.path for one in self.fake.requests)
-
-    def plain(self) -> redis.Redis:
-        """Redis as it is, whichever process is there."""
-        return redis.Redis.from_url(self.server.url)
-
-    def holding(self, *parts: str) -> list[str]:
-        """The keys of Redis that hold any of these, in their names or in what they hold."""
-        with self.plain() as plain:
-            return holding(plain, *parts)
 
 
 def button(message: Json, label: str) -> str:

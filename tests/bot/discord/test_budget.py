@@ -22,7 +22,6 @@ from tests.fakes.discord.pace import MESSAGE, MESSAGES, Pace
 
 MOST, PER_S = limits.EDITS
 ALL, ALL_PER_S = limits.REQUESTS
-ROUNDING_S = 1e-5
 ROOM_NAMES = "abcdefghijklmnopqrstuvwxyz"
 GAPS_S = st.sampled_from((0.0, 0.0, 0.0, 0.001, 0.2, 1.1, 4.0))
 WAYS_S = st.sampled_from((0.0, 0.0, 0.01, 0.2, 0.9, 3.0))

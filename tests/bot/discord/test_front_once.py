@@ -4,7 +4,8 @@ import pytest
 
 from bot.core.talk import Answer
 from bot.platforms.discord.render import answer
-from tests.bot.discord.front import STORY, Labbot, button, created
+from tests.bot.discord.front import Labbot, button, created
+from tests.bot.labbot import STORY
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import Channel

@@ -8,7 +8,8 @@ import pytest
 from bot.platforms.discord import front as front_module
 from bot.platforms.discord import gateway
 from pipeline.errors import Invalid
-from tests.bot.discord.front import ANOTHER, STORY, Labbot, created
+from tests.bot.discord.front import Labbot, created
+from tests.bot.labbot import ANOTHER, STORY
 from tests.fakes.discord.faults import Kind
 from tests.fakes.discord.gateway import CONTENT, EVERY_INTENT
 from tests.fakes.discord.people import Person

@@ -1,11 +1,8 @@
 """`labbot discord` as an operator runs it: a process, its signals, its exit status, what it says."""
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import httpx
@@ -13,49 +10,20 @@ import pytest
 
 from pipeline.embedded import Server
 from pipeline.memory import Memory
+from tests.bot.labbot import HOME, ended, process
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.server import Discord
 from tests.fakes.discord.state import Channel
 from tests.fakes.model import Model
 
-HOME = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Fitting the FAQ takes a second; tests share what comes of it."""
-    shared = tmp_path_factory.getbasetemp() / "cache"
-    shared.mkdir(exist_ok=True)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "cache").symlink_to(shared)
-
-
-@asynccontextmanager
-async def started(
+def started(
     fake: Discord, tmp_path: Path, *words: str, token: str = "", **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("LABBOT_")}
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     told = {"LABBOT_DATA": str(tmp_path / "data"), "LABBOT_DISCORD_TOKEN": token or fake.token, **environment}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bot.discord.process", fake.api, fake.gateway, "discord", *words),
-        cwd=HOME,
-        env=kept | told,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(40):
-        out, err = await process.communicate()
-    return process.returncode, (out + err).decode()
+    return process("tests.bot.discord.process", fake.api, fake.gateway, "discord", *words, **told)
 
 
 async def test_a_token_that_discord_does_not_take_is_one_sentence_and_status_2(fake: Discord, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from bot.core import talk
-from bot.core.cards import prose as typed
 from bot.core.cards import quoted
 from bot.core.talk import Answer, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
 from bot.platforms.discord import limits
@@ -24,6 +23,7 @@ from bot.platforms.discord.prose import prose
 from bot.platforms.discord.render import CHOICE, EXCERPT, INLINE, PIECES, Payload, answer, card, dialog, refused
 from bot.platforms.terminal.render import answer_lines, card_lines, dialog_lines
 from bot.split import size
+from tests.bot.drawn import BUTTONS, LINE, NAMES, PLAIN_ROWS, cards, dialogs, plain_cards, plain_fields, plain_texts
 from tests.fakes.discord_view import dialog_text, shown, text_of
 
 OPENAPI = Path(__file__).resolve().parents[4] / "shared" / "data" / "discord" / "openapi.json"
@@ -46,76 +46,13 @@ NASTY = st.sampled_from(
     )
 )
 WRITTEN = ANY | NASTY
-LINE = st.text("abc äß 123 ?!", min_size=1, max_size=talk.LABEL).map(str.strip).filter(bool)
-LABELS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=talk.LABEL)
-TOKENS = st.text("abcdef.|0123456789", min_size=1, max_size=talk.TOKEN)
-BUTTONS = st.builds(Button, LABELS, TOKENS, st.sampled_from(("plain", "good", "danger")))
-STEPS = st.builds(
-    Steps, st.lists(st.tuples(WRITTEN, st.sampled_from(("done", "now", "open", "wrong"))), min_size=1, max_size=25).map(tuple)
-)
-CODES = st.builds(
-    Code,
-    WRITTEN | st.builds(str.__mul__, ANY, st.integers(0, 40)),
-    st.sampled_from(("", "yaml", "c d")),
-    ANY.map(lambda name: name[:150]),
-)
-BARS = st.builds(Bar, st.floats(0, 1), WRITTEN)
-TEXTS = WRITTEN.filter(bool).map(lambda text: Text(text[: talk.TEXT]))
-
-
-def bounded(blocks: list[talk.Block]) -> tuple[talk.Block, ...]:
-    """The blocks without the texts that a card cannot have any more."""
-    left, kept = talk.CARD, []
-    for block in blocks:
-        left -= len(block.text) if isinstance(block, Text) else 0
-        if left >= 0:
-            kept.append(block)
-    return tuple(kept)
-
-
-CARDS = st.builds(
-    Card,
-    WRITTEN.map(lambda title: title[: talk.TITLE]),
-    st.lists(TEXTS | STEPS | CODES | BARS, max_size=talk.BLOCKS).map(bounded),
-    st.lists(BUTTONS, max_size=talk.BUTTONS, unique_by=lambda one: one.token).map(tuple),
-    st.none() | st.builds(Choice, LABELS, st.lists(BUTTONS, min_size=1, max_size=talk.OPTIONS).map(tuple)),
-)
+CARDS = cards(ANY, WRITTEN)
 ANSWERS = st.builds(
     Answer,
     text=st.builds(str.__mul__, WRITTEN.filter(bool), st.sampled_from((1, 2, 8))),
     buttons=st.lists(BUTTONS, max_size=8).map(tuple),
 )
-PAIRS = st.lists(st.tuples(st.text("abc-", min_size=1, max_size=20), LINE), max_size=talk.OPTIONS, unique_by=lambda one: one[0])
-NAMES = st.text("abcdef_", min_size=1, max_size=20)
-HINTS = st.text(st.characters(codec="utf-8"), max_size=talk.FIELD_HINT)
-FIELDS = st.one_of(
-    st.builds(
-        Field,
-        NAMES,
-        st.text(st.characters(codec="utf-8"), min_size=1, max_size=talk.FIELD_LABEL),
-        WRITTEN.map(lambda value: value[: talk.FIELD_TEXT]),
-        HINTS,
-        lines=st.booleans(),
-        required=st.booleans(),
-        options=PAIRS.map(tuple),
-    ),
-    st.builds(Field, NAMES, st.just("File"), hint=HINTS, required=st.booleans(), kind=st.just("file")),
-    st.builds(
-        Field,
-        NAMES,
-        st.just("Box"),
-        st.sampled_from(("yes", "no")),
-        options=st.just((("yes", "Yes"), ("no", "No"))),
-        kind=st.just("check"),
-    ),
-)
-DIALOGS = st.builds(
-    Dialog,
-    st.text(st.characters(codec="utf-8"), min_size=1, max_size=talk.DIALOG_TITLE),
-    TOKENS,
-    st.lists(FIELDS, min_size=1, max_size=talk.DIALOG_FIELDS, unique_by=lambda one: one.name).map(tuple),
-    st.just("Save"),
-)
+DIALOGS = dialogs(WRITTEN)
 ERRORS = st.dictionaries(NAMES, WRITTEN, max_size=5)
 
 
@@ -369,29 +306,8 @@ def normal(text: str) -> str:
     return " ".join(text.split())
 
 
-SAID = st.text("abc äß é 123 ?!.,:;()<>#_~|@\n-", min_size=1, max_size=90).map(typed)
-MARKED = st.builds(
-    "{} **{}** {} `{}` [{}]({})\n- {}".format, SAID, LINE, SAID, LINE, LINE, st.just("https://a.example/x_y"), SAID
-)
-PLAIN_TEXTS = (SAID | MARKED).filter(lambda text: 0 < len(text) <= 600)
-PLAIN_STEPS = st.builds(
-    Steps, st.lists(st.tuples(LINE, st.sampled_from(("done", "now", "open", "wrong"))), min_size=1, max_size=9).map(tuple)
-)
-PLAIN_CODES = st.builds(
-    Code,
-    st.text("abc: äß_*~<>@#\n-", max_size=60).flatmap(lambda text: st.sampled_from((text, text * 60))),
-    st.just("yaml"),
-    st.sampled_from(("qna.yaml", "a.txt")),
-)
-PLAIN_BUTTONS = st.builds(Button, LINE, TOKENS)
-PLAIN_CARDS = st.builds(
-    Card,
-    LINE,
-    st.lists(PLAIN_TEXTS.map(Text) | PLAIN_STEPS | PLAIN_CODES | st.builds(Bar, st.floats(0, 1), LINE), max_size=4).map(tuple),
-    st.lists(PLAIN_BUTTONS, max_size=7, unique_by=lambda one: one.token).map(tuple),
-    st.none()
-    | st.builds(Choice, LINE, st.lists(PLAIN_BUTTONS, min_size=1, max_size=5, unique_by=lambda one: one.token).map(tuple)),
-)
+PLAIN_TEXTS = plain_texts("abc äß é 123 ?!.,:;()<>#_~|@\n-", "https://a.example/x_y")
+PLAIN_CARDS = plain_cards(PLAIN_TEXTS, "abc: äß_*~<>@#\n-")
 
 
 @given(PLAIN_CARDS, st.sampled_from(("", "123")))
@@ -402,7 +318,7 @@ def test_a_card_reads_as_in_the_terminal(made: Card, ping: str) -> None:
     assert normal(text_of(payload.json, payload.files)) == normal(said)
 
 
-@given(PLAIN_TEXTS, st.lists(PLAIN_BUTTONS, max_size=7, unique_by=lambda one: one.token).map(tuple))
+@given(PLAIN_TEXTS, PLAIN_ROWS)
 def test_an_answer_reads_as_in_the_terminal(text: str, buttons: tuple[Button, ...]) -> None:
     made = Answer(text, buttons=buttons)
     (payload,) = answer(made)
@@ -416,25 +332,10 @@ def test_a_fence_in_an_answer_reads_as_a_code() -> None:
     assert text_of(payload.json) == "Like this:\n--- \nx = **y**\n---\nSo."
 
 
-PLAIN_FIELDS = st.one_of(
-    st.builds(
-        Field,
-        NAMES,
-        LINE.map(lambda label: label[:45]),
-        st.text("ab c\n*_", max_size=40),
-        st.just("") | LINE,
-        lines=st.booleans(),
-    ),
-    st.builds(
-        lambda name, label, pairs: Field(name, label, pairs[0][0], options=tuple(pairs)),
-        NAMES,
-        LINE.map(lambda label: label[:45]),
-        PAIRS.filter(bool),
-    ),
-)
+PLAIN_FIELDS = plain_fields(LINE.map(lambda label: label[:45]))
 
 
-@given(st.lists(PLAIN_FIELDS, min_size=1, max_size=5, unique_by=lambda one: one.name).map(tuple), st.booleans())
+@given(PLAIN_FIELDS, st.booleans())
 def test_a_dialog_reads_as_in_the_terminal(fields: tuple[Field, ...], refused: bool) -> None:
     made = Dialog("Example 1", "draft.fill|1", fields, "Save")
     errors = {fields[-1].name: "Say **more**."} if refused else {}

@@ -1,18 +1,8 @@
-"""A labbot at the fake Slack, for tests: started, told to leave, crashed, and started again on the same Redis."""
+"""A labbot at the fake Slack, for tests."""
 
 import asyncio
-import gc
-import time
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-import redis
-
-from bot import settings as settings_module
-from bot.app import App
-from bot.house import House, built
 from bot.platforms.slack import oauth
 from bot.platforms.slack.front import Front
 from bot.platforms.slack.keys import Keys
@@ -21,8 +11,7 @@ from bot.platforms.slack.tiers import Tiers
 from bot.settings import Settings
 from pipeline import http as web
 from pipeline.embedded import Server
-from pipeline.pool.terms import Terms
-from tests.bot.holding import holding
+from tests.bot.labbot import STORY, ApartLabbot
 from tests.fakes.model import Model
 from tests.fakes.slack.delivery import Heard
 from tests.fakes.slack.people import Person, Workspace
@@ -30,37 +19,18 @@ from tests.fakes.slack.server import Slack
 from tests.fakes.slack.state import Channel, Json
 from tests.fakes.slack_view import text_of
 
-STORY, ANOTHER = "Once upon a time", "A story, from its beginning."  # what the model begins with, and a whole one
 
-T = TypeVar("T")
+class Labbot(ApartLabbot):
+    """`many`: workspaces install it."""
 
-
-class Labbot:
-    """One process after another. Their time is the fake's: real time, and `fake.clock` that tests move on.
-
-    `works`: runs are carried too; `many`: workspaces install it; `times`: how many times as fast as Slack allows it things
-    are sent.
-    """
-
-    house: House
+    fake: Slack
     front: Front
+    stands = STORY.rpartition(" ")[0]  # the last word may go on
 
     def __init__(self, settings: Settings, server: Server, fake: Slack, team: Workspace, model: Model | None = None) -> None:
-        url = {"LABBOT_CHAT_URL": model.url} if model else {}
-        self.settings = replace(settings, environment={**settings.environment, **url})
-        self.server, self.fake, self.team, self.model = server, fake, team, model
-        self.works, self.times, self.many = False, 1000.0, False
-        self.set = {"taxonomy.path": settings.bot.taxonomy.path or '""'}
-        self.pace_s, self.ping_s = 0.0, 0.5
-        self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[Any]] = []
-
-    @property
-    def app(self) -> App:
-        return self.front.app
-
-    def now(self) -> float:
-        return time.time() + self.fake.clock
+        super().__init__(settings, server, model)
+        self.fake, self.team = fake, team
+        self.many, self.ping_s = False, 0.5
 
     @property
     def keys(self) -> Keys:
@@ -72,24 +42,8 @@ class Labbot:
 
     # --- its life
 
-    async def start(self, **values: str) -> None:
-        """Begin a process; `values` are of bot.yaml, with __ for the dots."""
-        self.set |= {name.replace("__", "."): value for name, value in values.items()}
-        await self.begin()
-        waiting = asyncio.create_task(self.front.ready.wait())
-        await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            waiting.cancel()
-            await self.crash()
-            raise AssertionError("it ended before it was ready")
-
-    async def begin(self) -> None:
-        """The same without waiting for it."""
-        own = {"taxonomy.path": '""'} if self.works else {}  # a taxonomy that nobody else writes into
-        loaded = settings_module.reloaded(self.settings, self.set | own)
-        self._stack = AsyncExitStack()
-        self.house = await self._stack.enter_async_context(built(loaded, self.server.url, self.now, lease_s=0.2))
-        self.front = Front(
+    def fronted(self) -> Front:
+        made = Front(
             self.house,
             self.keys,
             self.now,
@@ -98,68 +52,19 @@ class Labbot:
             base=self.fake.api,
             installs=oauth.store(self.house) if self.many else None,
         )
-        if self.front.link:
-            self.front.link.ping_s = self.ping_s
-        works = [self.front.serve(), self.house.keep(), *([self.house.work(Terms(lease_s=2.0))] if self.works else [])]
+        if made.link:
+            made.link.ping_s = self.ping_s
+        return made
+
+    async def begin(self) -> None:
+        await super().begin()
         if self.fake.mode == "http":
             bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             app = web.app(self.front.health, self.front.metrics, events(self.front))
-            works.append(web.serve(app, "127.0.0.1", 0, bound.set_result))
-            self._tasks = [asyncio.create_task(work) for work in works]
+            self._tasks.append(asyncio.create_task(web.serve(app, "127.0.0.1", 0, bound.set_result)))
             self.fake.events_url = f"http://127.0.0.1:{await bound}/slack/events"
-        else:
-            self._tasks = [asyncio.create_task(work) for work in works]
-
-    async def crash(self) -> None:
-        """End the process at once, whatever it was doing. Raises what it has failed with."""
-        if "front" in self.__dict__ and hasattr(self.front, "app"):
-            self.front.app._leaving = True  # nothing that comes from now on is begun here
-        for task in self._tasks:
-            task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        await self._stack.aclose()
-        for name in ("house", "front"):
-            self.__dict__.pop(name, None)  # pytest holds on to this, and it to files
-        gc.collect()  # whatever a process has open is closed when it dies: files, and the lock on what was heard
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
-
-    async def ended(self) -> None:
-        """Wait until something of the process ends by itself. Raises what it has failed with."""
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        await self.crash()
-
-    async def again(self, **values: str) -> None:
-        """Crash, and begin anew."""
-        await self.crash()
-        await self.start(**values)
 
     # --- people act
-
-    @property
-    def heard(self) -> int:
-        return self.front.counts.heard + self.front.counts.duplicates + self.front.ear.waiting
-
-    async def after(self, act: Awaitable[T], *, times: int = 1) -> T:
-        """Let somebody act; return when it was heard so often, decided and said. Answers may still be written then."""
-        before = self.heard
-        found = await act
-        await self.fake.until(lambda: self.heard >= before + times)
-        await self.front.ear.idle()
-        return found
-
-    async def acked(self, act: Awaitable[Heard]) -> Heard:
-        """Let somebody act, and return when Slack has its answer."""
-        heard = await act
-        async with asyncio.timeout(10):
-            await heard.acked.wait()
-        return heard
-
-    async def quiet(self) -> None:
-        """Return when nothing is decided, said or written any more."""
-        await self.fake.until(lambda: not self.app.busy)
 
     async def presses(self, who: Person, message: Json, label: str) -> Heard:
         """Let somebody press a button, or choose an option; return when what it leads to is decided and said."""
@@ -209,26 +114,6 @@ class Labbot:
         await self.lab(who, channel, text)
         return [one for one in self.said(channel) if is_card(one)][-1]
 
-    async def story(self, channel: Channel, ask: Awaitable[Json], rest: str = "there was a dog.") -> Json:
-        """Let somebody ask the model, which begins a story and waits before the `rest`; return the message when it stands."""
-        assert self.model is not None
-        self.model.tell(f"says {STORY} || {rest}")
-        await ask
-        return await self.comes(channel, STORY.rpartition(" ")[0])  # the last word may go on
-
-    async def told_anew(self, channel: Channel) -> None:
-        """Crash and begin anew, with a model that tells another story; return when that stands in the channel, whole."""
-        assert self.model is not None
-        await self.crash()
-        self.model.tell(f"says {ANOTHER}")
-        await self.start()
-        await self.comes(channel, ANOTHER)
-        await self.quiet()
-
-    def alone(self) -> None:
-        """From the next start on there is no model."""
-        self.settings = replace(self.settings, environment={**self.settings.environment, "LABBOT_CHAT_URL": ""})
-
     # --- what there is
 
     def card(self, channel: Channel, thread: Json | None = None) -> Json:
@@ -273,15 +158,6 @@ class Labbot:
     def asked(self, method: str) -> int:
         """How many requests there were."""
         return sum(one.method == method for one in self.fake.requests)
-
-    def plain(self) -> redis.Redis:
-        """Redis as it is, whichever process is there."""
-        return redis.Redis.from_url(self.server.url)
-
-    def holding(self, *parts: str) -> list[str]:
-        """The keys of Redis that hold any of these, in their names or in what they hold."""
-        with self.plain() as plain:
-            return holding(plain, *parts)
 
 
 def buttons(message: Json) -> list[Json]:

@@ -9,7 +9,8 @@ from bot.core.talk import Answer
 from bot.platforms.slack.render import answer
 from bot.platforms.slack.threads import Room
 from pipeline.errors import Temporary
-from tests.bot.slack.front import STORY, Labbot, button, spoken
+from tests.bot.labbot import STORY
+from tests.bot.slack.front import Labbot, button, spoken
 from tests.fakes.model import Model
 from tests.fakes.slack.people import Person
 from tests.fakes.slack.server import Slack

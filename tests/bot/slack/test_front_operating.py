@@ -14,7 +14,8 @@ from bot.platforms.slack import link as link_module
 from bot.platforms.slack.keys import Keys
 from bot.platforms.slack.run import events
 from pipeline.errors import Invalid
-from tests.bot.slack.front import ANOTHER, STORY, Labbot
+from tests.bot.labbot import ANOTHER, STORY
+from tests.bot.slack.front import Labbot
 from tests.fakes.model import Model
 from tests.fakes.slack.people import Person, Workspace
 from tests.fakes.slack.server import Slack

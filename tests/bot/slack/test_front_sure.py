@@ -9,6 +9,7 @@ from bot.platforms.slack.posts import Posts
 from bot.platforms.slack.render import Payload, answer
 from bot.platforms.slack.threads import Room
 from bot.rows import Message
+from bot.serving import insist
 from bot.store import Store
 from pipeline.errors import Temporary
 from tests.bot.slack.front import Labbot, button, labels, spoken
@@ -29,7 +30,7 @@ def message(labbot: Labbot, channel: Channel, text: str, *, key: str = KEY, to: 
 async def shown(labbot: Labbot, said: Message) -> None:
     """Let the shell show a message, as often as it takes."""
     async with asyncio.timeout(10):
-        await labbot.app._insist(lambda: labbot.app._show(said, again=False))
+        await insist(lambda: labbot.app._show(said, again=False))
 
 
 # --- what was posted

@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import httpx
@@ -17,46 +16,24 @@ from bot.__main__ import main
 from bot.platforms.slack import manifest
 from pipeline.embedded import Server
 from pipeline.memory import Memory
+from tests.bot.labbot import ended, process
 from tests.fakes.model import Model
 from tests.fakes.slack.people import Person, Workspace
 from tests.fakes.slack.server import Slack
 from tests.fakes.slack.state import Channel
 
-HOME = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
 Ask = Callable[..., tuple[int, str]]
 
 BOT, APP, SIGNING = "LABBOT_SLACK_BOT_TOKEN", "LABBOT_SLACK_APP_TOKEN", "LABBOT_SLACK_SIGNING_SECRET"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Fitting the FAQ takes a second; tests share what comes of it."""
-    shared = tmp_path_factory.getbasetemp() / "cache"
-    shared.mkdir(exist_ok=True)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "cache").symlink_to(shared)
-
-
-@asynccontextmanager
-async def started(
+def started(
     fake: Slack, team: Workspace, tmp_path: Path, *words: str, **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("LABBOT_")}
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     told = {"LABBOT_DATA": str(tmp_path / "data"), BOT: team.bot_token, APP: fake.app_token, **environment}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bot.slack.process", fake.api, "slack", *words),
-        cwd=HOME,
-        env=kept | told,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return process("tests.bot.slack.process", fake.api, "slack", *words, **told)
 
 
 @pytest.fixture
@@ -73,12 +50,6 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return status, "".join(capsys.readouterr())
 
     return asks
-
-
-async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(40):
-        out, err = await process.communicate()
-    return process.returncode, (out + err).decode()
 
 
 @pytest.mark.parametrize(

@@ -10,45 +10,31 @@
 """
 
 import re
-import socket
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import web
+
+from tests.fakes import faulty
+from tests.fakes.faulty import UNANSWERED
 
 Kind = Literal["429", "429-cloudflare", "500", "502", "503", "504", "reset", "lost", "slow"]
 
 
 @dataclass
-class Fault:
-    """`met` counts how often it came to pass; `left` how often it still will."""
+class Fault(faulty.Fault):
+    """`pattern`: of the paths that it is for."""
 
-    method: str
-    pattern: str
-    kind: Kind
-    left: int
-    seconds: float
-    met: int = 0
+    pattern: str = field(kw_only=True)
 
 
-class Faults:
-    def __init__(self) -> None:
-        self.known: list[Fault] = []
-
+class Faults(faulty.Faults[Fault]):
     def add(self, method: str, pattern: str, kind: Kind, times: int, seconds: float) -> Fault:
-        made = Fault(method, pattern, kind, times, seconds)
-        self.known.append(made)
-        return made
+        return self.put(Fault(method, kind, times, seconds, pattern=pattern))
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault that this request meets: of several, the one that was asked for first."""
-        for fault in self.known:
-            if fault.left and fault.method in (method, "*") and re.fullmatch(fault.pattern, path):
-                fault.left -= 1
-                fault.met += 1
-                return fault
-        return None
+        """The fault that this request meets, if any."""
+        return self.first(lambda one: one.method in (method, "*") and re.fullmatch(one.pattern, path))
 
 
 def answer(fault: Fault) -> web.Response | None:
@@ -59,15 +45,7 @@ def answer(fault: Fault) -> web.Response | None:
         return web.Response(status=429, body=body.encode(), headers=headers)
     if fault.kind == "429-cloudflare":
         return web.Response(status=429, body=b"error code: 1015", headers={"Content-Type": "text/plain"})
-    if fault.kind in ("reset", "lost", "slow"):
+    if fault.kind in UNANSWERED:
         return None
     page = f"<html><head><title>{fault.kind}</title></head></html>"
     return web.Response(status=int(fault.kind), body=page.encode(), headers={"Content-Type": "text/html"})
-
-
-def reset(request: web.BaseRequest) -> None:
-    """End a connection by RST: closed with SO_LINGER at 0 s, what is unsent is thrown away and the peer told at once."""
-    transport = request.transport
-    if transport is not None:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()

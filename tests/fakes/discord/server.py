@@ -41,6 +41,7 @@ from tests.fakes.discord.pace import Pace
 from tests.fakes.discord.people import Person
 from tests.fakes.discord.refused import FORM, Refused
 from tests.fakes.discord.state import USUAL, Channel, File, Guild, Json, Shown, User, World
+from tests.fakes.faulty import unanswered
 
 API, LARGEST_BYTES = "/api/v10", 40 << 20
 TOKEN = "MTAwMDAw.fake.a-token-of-no-bot-at-all"
@@ -245,15 +246,7 @@ class Discord:
             await request.read()
             asked.status = said.status
             return said
-        if fault.kind == "reset":
-            faults.reset(request)
-            return web.Response()
-        if fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
-        said = await self._answer(request, asked)
-        if fault.kind == "lost" and request.transport is not None:
-            request.transport.close()
-        return said
+        return await unanswered(fault, request, lambda: self._answer(request, asked))
 
     async def _file(self, path: str) -> web.Response:
         found = self.world.files.get(path.split("/")[-2])

@@ -30,7 +30,6 @@ class Delivery:
 
     attempt: int
     at: float
-    via: str
     failed: str = ""
 
 
@@ -175,7 +174,7 @@ class Deliverer:
     async def _once(self, heard: Heard, attempt: int, reason: str) -> tuple[str, bool]:
         """Tell it; why it failed ("" where not), and whether it may be told again."""
         began = asyncio.get_running_loop().time()
-        delivery = Delivery(attempt, began, self.mode)
+        delivery = Delivery(attempt, began)
         heard.deliveries.append(delivery)
         more, response = True, None
         try:

@@ -10,44 +10,21 @@
 * anything else is an error code of Slack: nothing is done, and it is answered
 """
 
-import socket
-import struct
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from aiohttp import web
 
-DONE = ("lost", "slow")  # the request is done all the same
+from tests.fakes import faulty
+from tests.fakes.faulty import UNANSWERED, Fault
 
 
-@dataclass
-class Fault:
-    """`met` counts how often it came to pass; `left` how often it still will."""
-
-    method: str
-    kind: str
-    left: int
-    seconds: float
-    met: int = 0
-
-
-class Faults:
-    def __init__(self) -> None:
-        self.known: list[Fault] = []
-
+class Faults(faulty.Faults[Fault]):
     def add(self, method: str, kind: str, times: int, seconds: float) -> Fault:
-        made = Fault(method, kind, times, seconds)
-        self.known.append(made)
-        return made
+        return self.put(Fault(method, kind, times, seconds))
 
     def take(self, method: str) -> Fault | None:
-        """The fault that this request meets: of several, the one that was asked for first."""
-        for fault in self.known:
-            if fault.left and fnmatchcase(method, fault.method):
-                fault.left -= 1
-                fault.met += 1
-                return fault
-        return None
+        """The fault that this request meets, if any."""
+        return self.first(lambda one: fnmatchcase(method, one.method))
 
 
 def answer(fault: Fault) -> web.Response | None:
@@ -55,16 +32,8 @@ def answer(fault: Fault) -> web.Response | None:
     if fault.kind == "429":
         head = {"Retry-After": str(max(1, round(fault.seconds)))}
         return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=head)
-    if fault.kind in ("reset", *DONE):
+    if fault.kind in UNANSWERED:
         return None
     if fault.kind.isdigit():
         return web.Response(status=int(fault.kind), text="<html>upstream error</html>", content_type="text/html")
     return web.json_response({"ok": False, "error": fault.kind})
-
-
-def reset(request: web.BaseRequest) -> None:
-    """End a connection by RST: closed with SO_LINGER at 0 s, what is unsent is thrown away and the peer told at once."""
-    transport = request.transport
-    if transport is not None:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()

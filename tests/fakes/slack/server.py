@@ -28,9 +28,9 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.faulty import Fault
 from tests.fakes.slack.delivery import Deliverer
 from tests.fakes.slack.events import Events
-from tests.fakes.slack.faults import Fault
 from tests.fakes.slack.looking import Looking
 from tests.fakes.slack.people import Person, Workspace
 from tests.fakes.slack.sockets import Sockets

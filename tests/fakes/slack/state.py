@@ -179,7 +179,6 @@ class Session:
 
     status: str
     title: str
-    initiator: str
     at: float
 
 

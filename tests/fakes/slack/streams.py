@@ -48,8 +48,7 @@ def start(call: Call) -> Json:
     made = call.world.post(channel, said | grown)
     made.stream = Stream(now, now)
     if call.world.agent and made.thread:
-        who = str(call.args.get("recipient_user_id") or "")
-        session = call.world.sessions.setdefault((channel.id, made.thread), Session("processing", "", who, now))
+        session = call.world.sessions.setdefault((channel.id, made.thread), Session("processing", "", now))
         session.status = "processing"
     return {"channel": channel.id, "ts": made.ts}
 

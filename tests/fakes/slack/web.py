@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.faulty import unanswered
 from tests.fakes.slack import answers, faults, streams
 from tests.fakes.slack.call import Call, Handler, Request
 from tests.fakes.slack.methods import agents, chat, conversations, files, oauth, users, views
@@ -67,15 +68,7 @@ class Web:
             asked.args = await _read(request)
             asked.status, asked.error = said.status, fault.kind
             return said
-        if fault.kind == "reset":
-            faults.reset(request)
-            return web.Response()
-        if fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
-        answered = await self._answer(request, asked)
-        if fault.kind == "lost" and request.transport is not None:
-            request.transport.close()
-        return answered
+        return await unanswered(fault, request, lambda: self._answer(request, asked))
 
     async def _answer(self, request: web.Request, asked: Request) -> web.Response:
         status, headers = 200, {"Content-Type": "application/json; charset=utf-8"}

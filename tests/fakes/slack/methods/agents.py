@@ -31,8 +31,7 @@ def set_status(call: Call) -> Json:
         call.user("initiator_user_id")
     session = call.world.sessions.get(place)
     if session is None:
-        who = str(call.args.get("initiator_user_id") or "")
-        call.world.sessions[place] = Session(status, title, who, call.world.now_s)
+        call.world.sessions[place] = Session(status, title, call.world.now_s)
     else:
         session.status, session.at = status, call.world.now_s
     return {}
@@ -66,7 +65,7 @@ def status(call: Call) -> Json:
 def title(call: Call) -> Json:
     channel = call.channel("channel_id")
     place, name = (channel.id, _thread(call, channel)), str(call.args["title"])
-    session = call.world.sessions.setdefault(place, Session("active", "", "", call.world.now_s))
+    session = call.world.sessions.setdefault(place, Session("active", "", call.world.now_s))
     session.title = name
     return {}
 
