@@ -34,6 +34,7 @@ from bot.linked import LOOKS, Linking
 from bot.look import Looker
 from bot.pack import unpack
 from bot.rows import Message, Order
+from bot.serving import insist
 from bot.store import Store
 from bot.streaming import Streaming
 from bot.voice import Maintainers, Manners, Policy, Stream, Voice, everything_open
@@ -46,7 +47,6 @@ log = logging.getLogger("labbot")
 
 SWEEP_S = 6 * 3600.0  # between two looks for messages that are older than conversations are kept
 CATCH_UP_S = 1.0  # that long what an earlier process heard is answered before people are heard: theirs comes after it
-RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # waits between attempts while something is away; the last one repeats
 
 T = TypeVar("T")
 Decide = Callable[[Event, Known], list[Effect]]
@@ -82,12 +82,10 @@ class App:
         self.serving, self.core, self.room = serving, core, room
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.streaming = Streaming(
-            store, voice, streams or {}, tables, self.counts, insist=self._insist, show=self._show, logged=self._logged
-        )
-        self.following = Following(store, runs, platform, hear=self.hear, insist=self._insist, pace_s=pace_s)
+        self.streaming = Streaming(store, voice, streams or {}, tables, self.counts, show=self._show, logged=self._logged)
+        self.following = Following(store, runs, platform, hear=self.hear, pace_s=pace_s)
         self.linking = Linking(store, platform, tables)
-        self.bell = Bell(store, platform, voice, self._deliver, self._insist, self._spawn, self.streaming.stop)
+        self.bell = Bell(store, platform, voice, self._deliver, self._spawn, self.streaming.stop)
         self._unsure: set[str] = set()  # events of which it is not known whether they were written down
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
@@ -105,11 +103,11 @@ class App:
                 self._over = True
 
     async def _serve(self, ready: asyncio.Event | None) -> None:
-        for place in await self._insist(lambda: self.store.outboxes(self.platform)):
-            await self._guarded(self._insist(partial(self._carry_out, place, again=True)), counts=False)
+        for place in await insist(lambda: self.store.outboxes(self.platform)):
+            await self._guarded(insist(partial(self._carry_out, place, again=True)), counts=False)
         # read before events are decided: those watch a run before it is there, and then follow it themselves
-        watched = await self._insist(lambda: self.store.watched(self.platform))
-        for event in await self._insist(lambda: self.store.todo(self.platform)):
+        watched = await insist(lambda: self.store.watched(self.platform))
+        for event in await insist(lambda: self.store.todo(self.platform)):
             self._spawn(self._handle(event))
         for run, order in watched.items():
             self._follow(run, order)
@@ -125,7 +123,7 @@ class App:
     async def _sweep(self) -> None:
         """Take away, again and again, what is older than it may be."""
         while True:
-            await self._insist(lambda: forgetting.tidy(self.store, self.runs))
+            await insist(lambda: forgetting.tidy(self.store, self.runs))
             await asyncio.sleep(SWEEP_S)
 
     @property
@@ -192,33 +190,21 @@ class App:
             if not self._busy:
                 self._idle.set()
 
-    async def _insist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Try until nothing that it needs is away."""
-        waits, waited = iter(RETRY_S), False
-        while True:
-            try:
-                return await attempt()
-            except Temporary as error:
-                if not waited:
-                    log.warning("waiting: %s", error)
-                waited = True
-                await asyncio.sleep(next(waits, RETRY_S[-1]))
-
     # --- one event
 
     async def _handle(self, event: Event) -> None:
         while True:
-            event = await self._insist(partial(now, self.store.memory, event))
+            event = await insist(partial(now, self.store.memory, event))
             async with self._places.setdefault(event.place, asyncio.Lock()):
                 if await self._settled(event) != "moved":
                     break
-        await self._insist(lambda: self.voice.over(event))
+        await insist(lambda: self.voice.over(event))
 
     async def _settled(self, event: Event) -> str:
-        while (done := await self._insist(lambda: self._decide_and_commit(event))) == "lost":
+        while (done := await insist(lambda: self._decide_and_commit(event))) == "lost":
             log.warning("event %s: its locks ran out, deciding again", event.id)
         if done != "moved":
-            await self._insist(lambda: self._carry_out(event.place))
+            await insist(lambda: self._carry_out(event.place))
         return done
 
     async def _deliver(self, origin: str) -> None:

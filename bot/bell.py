@@ -6,22 +6,15 @@ name of the place that it comes from, and the bell is rung. Whoever heard no bel
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from bot.core.talk import platform_of
+from bot.serving import insist
 from bot.store import BELL, Store
 from bot.voice import Voice
 
 PEOPLE = "people"  # what is rung when aliases lead elsewhere
 STOP = "stop"  # what is rung, with "|" and what they are about, where answers are not to be written on
-
-T = TypeVar("T")
-
-
-class Insist(Protocol):
-    """Tries until nothing that it needs is away."""
-
-    async def __call__(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
 
 
 class Spawn(Protocol):
@@ -39,12 +32,11 @@ class Bell:
         platform: str,
         voice: Voice,
         deliver: Callable[[str], Coroutine[Any, Any, None]],
-        insist: Insist,
         spawn: Spawn,
         stop: Callable[[str], bool],
     ) -> None:
         self.store, self.platform, self.voice = store, platform, voice
-        self.deliver, self.insist, self.spawn, self.stop = deliver, insist, spawn, stop
+        self.deliver, self.spawn, self.stop = deliver, spawn, stop
         self._missed = False  # whether something may have been rung that was not heard
 
     async def ends(self, what: str) -> None:
@@ -55,25 +47,25 @@ class Bell:
     async def hear(self) -> None:
         """Hear for good, from whenever Redis is there."""
         while True:
-            await self.insist(self._hear)
+            await insist(self._hear)
 
     async def _hear(self) -> None:
         async for what in self.store.memory.heard(BELL, lambda: self._later(self._catch_up())):
             platform, _, origin = what.partition("|")
             if what == PEOPLE:
-                self._later(self.insist(partial(self.voice.forget, "")))
+                self._later(insist(partial(self.voice.forget, "")))
             elif platform == STOP:
                 self.stop(origin)
             elif platform == self.platform:
-                self._later(self.insist(partial(self.deliver, origin)))
+                self._later(insist(partial(self.deliver, origin)))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         self.spawn(work, counts=False)
 
     async def _catch_up(self) -> None:
         if self._missed:
-            await self.insist(partial(self.voice.forget, ""))
+            await insist(partial(self.voice.forget, ""))
         self._missed = True
-        for origin in await self.insist(partial(self.store.outboxes, self.platform)):
+        for origin in await insist(partial(self.store.outboxes, self.platform)):
             if platform_of(origin) != self.platform:
-                await self.insist(partial(self.deliver, origin))
+                await insist(partial(self.deliver, origin))

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from bot.acks import was_heard
-from bot.app import RETRY_S, App
+from bot.app import App
 from bot.core.talk import Act, Command, Event, Unsaid
 from bot.pack import register
 from bot.rooms import Rooms, User
 from bot.rows import message_key
+from bot.serving import insist
 from bot.unheard import Journal
 from pipeline.errors import Temporary
 
@@ -135,7 +136,7 @@ class Ear:
             self._queue.put_nowait(heard)
         while True:
             heard = await self._queue.get()
-            await self._insist(heard)
+            await self._hand_in(heard)
             await asyncio.to_thread(self.journal.take_out, heard)
             if self._queue.empty():
                 told, self._told = self._told, {}
@@ -148,15 +149,12 @@ class Ear:
         await self._queue.join()
         await self.app.idle()
 
-    async def _insist(self, heard: Heard) -> None:
-        waits = iter(RETRY_S)
-        while True:
-            try:
-                return await self._hear(heard)
-            except Temporary:
-                await asyncio.sleep(next(waits, RETRY_S[-1]))
-            except Exception:
-                return self.log.exception("%s could not be heard", heard.id)
+    async def _hand_in(self, heard: Heard) -> None:
+        """Hand it in as soon as the memory takes it; what is a mistake of ours in it keeps nobody else from being heard."""
+        try:
+            await insist(lambda: self._hear(heard))
+        except Exception:
+            self.log.exception("%s could not be heard", heard.id)
 
     async def _hear(self, heard: Heard) -> None:
         """Hand it in, unless it concerns nobody. Raises Temporary."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.core.talk import Event, Moved
 from bot.rows import Order
+from bot.serving import insist
 from bot.store import Store
 from pipeline.runs import ENDED, Runs, Step, paced
 
@@ -15,11 +16,11 @@ Hear = Callable[[Event], Coroutine[Any, Any, bool]]
 
 
 class Following:
-    """The runs of one platform. `pace_s`: the least between two edits of a run's card; `insist`: try until Redis is there."""
+    """The runs of one platform. `pace_s`: the least between two edits of a run's card."""
 
-    def __init__(self, store: Store, runs: Runs, platform: str, *, hear: Hear, insist: Insist, pace_s: float) -> None:
+    def __init__(self, store: Store, runs: Runs, platform: str, *, hear: Hear, pace_s: float) -> None:
         self.store, self.runs, self.platform = store, runs, platform
-        self.hear, self.insist, self.pace_s = hear, insist, pace_s
+        self.hear, self.pace_s = hear, pace_s
         self._orders: dict[str, Order] = {}  # whom the steps of each run are told
 
     def begins(self, run: str, order: Order) -> bool:
@@ -34,7 +35,7 @@ class Following:
         try:
             while order != self._orders[run]:  # it may be asked for again meanwhile
                 order, told = self._orders[run], list[int]()
-                await self.insist(partial(self._tell, run, order, told))
+                await insist(partial(self._tell, run, order, told))
         finally:
             del self._orders[run]
 
@@ -54,12 +55,12 @@ class Following:
                 return
             event = _event(run, step, order, self.platform, again=step.number == told)
             told = step.number
-            await self.insist(partial(self.hear, event))
+            await insist(partial(self.hear, event))
             if step.state not in ENDED:
                 past[:] = [step.number]
             elif await self._number(run) in (0, step.number):  # it was not started again since
                 break
-        await self.store.unwatch(self.platform, run)
+        await self.store.unwatch(run, self.platform)
 
     async def _number(self, run: str) -> int:
         """The number of a run's newest step; 0 where it was forgotten."""

@@ -7,7 +7,7 @@ the answers to them. Redis keeps old commands in its file, so that is written an
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.runs import Runs
 
 RUNS_S = 120.0  # longest wait for runs that were told to stop
 REWRITE_S = 60.0  # longest wait for Redis to write its file anew
+TYPED = "bot:typed:{}:*"
 _OF_A_PLACE = ("place", "order", "talk", "sent", "slot", "turns")  # and its room, which is found both ways
 
 
@@ -44,8 +45,16 @@ async def export(store: Store, person: str) -> dict[str, Any]:
         "conversations": {place: messages for place, messages in said.items() if messages},
         "questions": [_bare(one) for one in asked],
         "questions to the model": [_bare(one) for one in await turns(store, person)],
+        "typed and not sent": [json.loads(row) async for row in _typed(store, person)],
         "answers kept for the FAQ": [_bare(one) for one in await store.kept() if person in one.people],
     }
+
+
+async def _typed(store: Store, person: str) -> AsyncIterator[bytes]:
+    """What somebody typed into dialogs that they closed."""
+    async for key in store.memory.keys(TYPED.format(person)):
+        if row := await store.memory.do("GET", key):
+            yield row
 
 
 def _bare(record: object) -> Any:
@@ -80,7 +89,7 @@ async def forget(store: Store, person: str) -> None:
     own += [f"bot:code:{code.decode()}"] if code else []
     used = [key async for key in store.memory.keys(f"bot:used:{person}:*")]
     users = [key async for key in store.memory.keys(f"bot:user:*:{person}")]
-    typed = [key async for key in store.memory.keys(f"bot:typed:{person}:*")]
+    typed = [key async for key in store.memory.keys(TYPED.format(person))]
     await _delete(store, [*aliases, *own, *used, *users, *typed])
     if before:
         await store.memory.do("HDEL", MOVED, *before)
@@ -172,11 +181,9 @@ async def sweep(store: Store, now: float) -> None:
 
 async def unwatch(store: Store, person: str) -> None:
     """Take away the orders whose runs are watched: the start of one has what it was begun with."""
-    async for key in store.memory.keys("bot:watch:*"):
-        platform = key.removeprefix("bot:watch:")
-        for run, order in (await store.watched(platform)).items():
-            if order.person == person:
-                await store.unwatch(platform, run)
+    for run, order in (await store.watched()).items():
+        if order.person == person:
+            await store.unwatch(run)
 
 
 async def tidy(store: Store, runs: Runs) -> None:

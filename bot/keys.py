@@ -59,7 +59,7 @@ KEYS = (
     Key("bot:drafts:{person}", "ids of the drafts that somebody writes", False),
     Key("bot:places:{person}", "the conversations that somebody takes part in", False),
     Key("bot:used:{person}:{act}", "when somebody did what a quota counts", False, "the longest quota"),
-    Key("bot:watch:{platform}", "runs whose steps are to be told, and where", False),
+    Key("bot:watch", "runs whose steps are to be told, on which platform and where", False),
     Key("bot:faq:{asked}", "a question, what the FAQ found, its thumb, a maintainer's reply", True, "retention.questions_days"),
     Key("bot:questions", "ids of those questions, by when they were asked", False),
     Key(

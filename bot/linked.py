@@ -28,7 +28,7 @@ LOOKS = ("code", "accounts")  # what is looked at here
 # Kinds of rows that name people, in their names or in what they hold. In- and outboxes are put right when they are read.
 NAMING_PEOPLE = (
     *("user", "room", "rooms", "late", "place", "order", "talk", "sent", "slot", "asked", "draft", "drafts", "places"),
-    *("used", "watch", "faq", "turn", "turns", "kept"),
+    *("used", "watch", "faq", "turn", "turns", "kept", "typed"),
 )
 AT_ONCE = 100  # rows that one step looks into
 HIDDEN = "link.hidden"  # what the store keeps of a message with a code

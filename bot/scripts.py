@@ -220,3 +220,9 @@ if from ~= to then
 end
 return 1
 """
+
+# KEYS: runs whose steps are told. ARGV: a run, how its row must begin. Take it out if it does.
+UNWATCH = """
+local row = redis.call('HGET', KEYS[1], ARGV[1])
+return row and string.sub(row, 1, #ARGV[2]) == ARGV[2] and redis.call('HDEL', KEYS[1], ARGV[1]) or 0
+"""

@@ -22,7 +22,7 @@ from bot.keys import DAY_S, Retention
 from bot.locks import Hold, Locks
 from bot.pack import pack, unpack
 from bot.rows import Message, Order
-from bot.scripts import COMMIT, FINISH, HEAR, PERSON, SWAP
+from bot.scripts import COMMIT, FINISH, HEAR, PERSON, SWAP, UNWATCH
 from pipeline.memory import Memory
 
 T = TypeVar("T")
@@ -372,18 +372,18 @@ class Store(Locks):
 
     async def watch(self, platform: str, run: str, order: Order) -> None:
         """Note that a platform tells a run's steps: that one alone from now on, if another did."""
-        rows = [key async for key in self.memory.keys("bot:watch:*")]
-        mine = f"bot:watch:{platform}"
-        taken = [("HDEL", row, run) for row in rows if row != mine]
-        await self.memory.all([("HSET", mine, run, pack(order)), *taken], atomic=True)
+        await self.memory.do("HSET", "bot:watch", run, f"{platform}\n{pack(order)}")
 
     async def watches(self, platform: str, run: str) -> bool:
         """Whether a platform is still the one that tells a run's steps."""
-        return bool(await self.memory.do("HEXISTS", f"bot:watch:{platform}", run))
+        row = await self.memory.do("HGET", "bot:watch", run)
+        return row is not None and row.startswith(f"{platform}\n".encode())
 
-    async def watched(self, platform: str) -> dict[str, Order]:
-        rows = await self.memory.do("HGETALL", f"bot:watch:{platform}")
-        return {run.decode(): unpack(row, Order) for run, row in rows.items()}
+    async def watched(self, platform: str = "") -> dict[str, Order]:
+        """The orders of the runs whose steps a platform tells; without one, of all."""
+        rows = [(run, *row.partition(b"\n")) for run, row in (await self.memory.do("HGETALL", "bot:watch")).items()]
+        return {run.decode(): unpack(row, Order) for run, where, _, row in rows if platform in ("", where.decode())}
 
-    async def unwatch(self, platform: str, run: str) -> None:
-        await self.memory.do("HDEL", f"bot:watch:{platform}", run)
+    async def unwatch(self, run: str, platform: str = "") -> None:
+        """A run is told to its end, unless another platform than that tells it by now."""
+        await self.memory.script(UNWATCH, ["bot:watch"], run, f"{platform}\n" if platform else "")

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from bot.core.words import Table, pick
 from bot.counts import Counts
 from bot.rows import Message
+from bot.serving import insist
 from bot.store import Store
 from bot.voice import Stream, Voice
 from bot.writing import Writing
@@ -42,12 +43,11 @@ class Streaming:
         tables: Mapping[str, Table],
         counts: Counts,
         *,
-        insist: Insist,
         show: Show,
         logged: Callable[[str], str],
     ) -> None:
         self.store, self.voice, self.streams, self.tables, self.counts = store, voice, streams, tables, counts
-        self.insist, self.show, self.logged = insist, show, logged
+        self.show, self.logged = show, logged
         self.writing: dict[str, Writing] = {}
 
     def begin(self, message: Message) -> Writing:
@@ -88,10 +88,10 @@ class Streaming:
             await writing.write(stream, self._editing(), lambda: self._sorry(message, writing.name))
             if writing.first_s is not None:
                 self.counts.first_tokens.add(writing.first_s)
-            whole = await self.insist(lambda: self._end(writing, stream))
+            whole = await insist(lambda: self._end(writing, stream))
             if whole:
-                await self.insist(lambda: self._show_whole(writing, whole))
-            await self.insist(done)
+                await insist(lambda: self._show_whole(writing, whole))
+            await insist(done)
         finally:
             self.writing.pop(message.key, None)
 

@@ -536,7 +536,8 @@ async def test_of_two_processes_one_at_a_time_takes_away_what_is_old(both: Both,
     monkeypatch.setattr(forget, "sweep", sweep)
     await asyncio.gather(*(forget.tidy(side.house.store, side.house.runs) for side in (both.discord, both.slack)))
 
-    assert most == [1, 1]
+    assert len(most) >= 2  # and maybe what a process takes away by itself as it starts
+    assert set(most) == {1}
 
 
 # --- maintainers

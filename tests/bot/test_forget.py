@@ -130,9 +130,20 @@ async def test_what_is_exported_is_everything_that_was_typed_and_nothing_of_othe
     assert [word for word in words if word not in text] == []
     assert set(json.loads(text)) == {
         *("person", "known as", "drafts", "conversations", "questions", "questions to the model"),
-        *("answers kept for the FAQ", "runs"),
+        *("answers kept for the FAQ", "typed and not sent", "runs"),
     }
     assert any(path.endswith("qna.yaml") for run in json.loads(text)["runs"].values() for path in run["files"])
+
+
+async def test_what_was_typed_into_a_dialog_and_not_sent_is_exported_and_forgotten(memory: Memory) -> None:
+    store = Store(memory)
+    for person in ("p1", "p2"):
+        await memory.do("SET", f"bot:typed:{person}:a", json.dumps({"answer": f"zebra of {person}"}), "EX", 60)
+    exported = await export(store, "p1")
+    await forget(store, "p1")
+
+    assert exported["typed and not sent"] == [{"answer": "zebra of p1"}]
+    assert [name async for name in memory.keys("bot:typed:*")] == ["bot:typed:p2:a"]
 
 
 def test_in_a_draft_of_others_only_what_the_person_wrote_goes() -> None:

@@ -350,6 +350,7 @@ async def fill(store: Store, person: str, other: str, platform: str) -> None:
     rooms = Rooms(store.memory, platform)
     await rooms.keep(place, f"D{platform}")
     await rooms.know(person, User(f"U{platform}", "de"))
+    await store.memory.do("SET", f"bot:typed:{person}:{platform}", '{"answer": "not sent"}', "EX", 60)
 
 
 async def test_everything_of_both_hangs_on_the_one_whose_code_it_was(here: Side, there: Side, memory: Memory) -> None:

@@ -93,5 +93,5 @@ def pattern(keys: Iterator[str]) -> re.Pattern[str]:
 
 
 KNOWN = pattern(iter([*KEYS, *(key.pattern for key in BOT_KEYS)]))
-GONE = re.compile(r"arq:.*|runs:carried|runs:waiting|runs:running|lane:cpu|bot:todo:.*|bot:outbox:.*|bot:watch:.*")
+GONE = re.compile(r"arq:.*|runs:carried|runs:waiting|runs:running|lane:cpu|bot:todo:.*|bot:outbox:.*|bot:watch")
 EXPIRES = re.compile(r"run:.*|runs:spent:.*|lane:.*:(shares|bell|workers|health-check)|worker:.*|bell:.*|drain:.*")

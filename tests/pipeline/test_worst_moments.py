@@ -253,7 +253,7 @@ async def test_no_order_that_is_watched_is_left_of_a_person_who_was_forgotten(do
     await rows.watch("terminal", "d1.1", Order("start", "p", "k", '{"mail": "alice@example.org"}', person="alice"))
     await forget.everything(rows, door, "alice")
 
-    assert await memory.do("HGETALL", "bot:watch:terminal") == {}
+    assert await memory.do("HGETALL", "bot:watch") == {}
 
 
 async def test_the_store_has_nothing_left_of_a_person_who_was_forgotten(memory: Memory, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +28,7 @@ from bot.platforms.discord.say import FORM, SHOW, Speaker
 from bot.platforms.discord.threads import PLATFORM, Threads
 from bot.platforms.discord.wire import Refused, Wire
 from bot.rooms import Rooms
+from bot.serving import insist, together
 from bot.unheard import Journal
 from bot.voice import Manners
 from pipeline.errors import Failed, Temporary
@@ -106,16 +107,7 @@ class Front:
         )
         journal = Journal(settings.data / PLATFORM, Heard)
         self.ear = Ear(self.app, journal, self.threads, settings.roles_of, self._away, settings.bot.words.locale)
-        done = asyncio.Event()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.app.run(done))
-                await done.wait()
-                tasks.create_task(self.ear.run())
-                tasks.create_task(self._begin())
-                tasks.create_task(self._connected())
-        except ExceptionGroup as group:
-            raise _first(group) from None
+        await together(self.app.run, self.ear.run(), self._begin(), self._connected())
 
     async def _connected(self) -> None:
         try:
@@ -129,19 +121,11 @@ class Front:
 
     async def _begin(self) -> None:
         """What is to be done once: menus that have changed, and what an earlier process left."""
-        await self._insist(self._sync)
-        await self._insist(self.speaker.tidy)
+        await insist(self._sync)
+        await insist(self.speaker.tidy)
         await self.client.wait_until_ready()
         self.ready.set()
         log.info("discord: ready as %s", self.client.user)
-
-    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await work()
-            except Temporary as error:
-                log.warning("waiting: %s", error)
-                await asyncio.sleep(1.0)
 
     async def _sync(self) -> None:
         """Send the commands if they are others than those that were sent last: Discord takes few changes a day."""
@@ -159,7 +143,8 @@ class Front:
 
     async def leave(self) -> None:
         """Get ready to end: nothing new is begun, answers may finish, the rest says that it carries on."""
-        await self.app.leave(LEAVE_S)
+        if hasattr(self, "app"):
+            await self.app.leave(LEAVE_S)
 
     # --- what is heard
 
@@ -372,12 +357,6 @@ class Front:
     async def metrics(self) -> str:
         self.counts.sent["edit_skipped"] = self.speaker.edits.newest.skipped
         return self.counts.text()
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    """What went wrong first, of the things that ended the others."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _roles(user: Any) -> tuple[str, ...]:

@@ -1,14 +1,12 @@
 """The life of the Discord front end as a process, from the log-in to the last word; and the invitation."""
 
-import asyncio
-import signal
-
 import aiohttp
 import discord
 
 from bot.house import House
 from bot.platforms.discord.front import Front
 from bot.platforms.discord.gateway import PERMISSIONS, refused_token
+from bot.serving import until_told
 from pipeline.errors import Temporary
 
 CLOSE_S = 10.0  # for saying goodbye: the library waits 30 s for one of a gateway that says nothing any more
@@ -19,23 +17,10 @@ async def run(house: House, token: str, http: str = "", *, works: bool = True) -
     from pipeline import http as web
 
     front = Front(house, token)
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     parts = [front.serve(), house.keep(), *([house.work()] if works else [])]
     if http:
         parts.append(web.serve(web.app(front.health, front.metrics), *web.place(http)))
-    tasks = [asyncio.create_task(part) for part in parts]
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    if stop.is_set() and hasattr(front, "app"):
-        await front.leave()
-    for task in (stopped, *tasks):
-        task.cancel()
-    ended, _ = await asyncio.wait(tasks, timeout=CLOSE_S)
-    for task in ended:
-        if not task.cancelled() and (error := task.exception()):
-            raise error
+    await until_told(parts, front.leave, CLOSE_S)
     return 0
 
 

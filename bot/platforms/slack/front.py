@@ -30,11 +30,11 @@ from bot.platforms.slack.told import Told
 from bot.platforms.slack.wire import BASE, Refused, Unsure, Wire
 from bot.platforms.slack.workspaces import Installed, Workspaces
 from bot.rooms import Rooms
+from bot.serving import insist, together
 from bot.unheard import Journal
 from bot.voice import Manners
 from pipeline.errors import Temporary
 from pipeline.http import Health
-from pipeline.runs import insist
 
 log = logging.getLogger("labbot.slack")
 
@@ -132,22 +132,18 @@ class Front:
         self.ear = self.told.ear = Ear(
             self.app, journal, self.threads, settings.roles_of, self._away, settings.bot.words.locale
         )
-        done = asyncio.Event()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.app.run(done))
-                await done.wait()
-                tasks.create_task(self.ear.run())
-                if self.link:
-                    tasks.create_task(self.link.serve())
-                else:
-                    self.ready.set()
-        except ExceptionGroup as group:
-            raise _first(group) from None
+        await together(self.app.run, self.ear.run(), self._linked())
+
+    async def _linked(self) -> None:
+        """Bring in what Slack tells; where Slack calls it is enough to be ready."""
+        if self.link:
+            return await self.link.serve()
+        self.ready.set()
 
     async def leave(self) -> None:
         """Get ready to end: nothing new is begun, answers may finish, the rest says that it carries on."""
-        await self.app.leave(LEAVE_S)
+        if hasattr(self, "app"):
+            await self.app.leave(LEAVE_S)
 
     # --- what is said beside the core
 
@@ -202,9 +198,3 @@ class Front:
     async def metrics(self) -> str:
         self.counts.sent["edit_skipped"] = self.speaker.streams.newest.skipped
         return self.counts.text()
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    """What went wrong first, of the things that ended the others."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first

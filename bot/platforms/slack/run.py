@@ -1,8 +1,6 @@
 """The life of the Slack front end as a process, from the first connection to the last word; by socket or by HTTP."""
 
-import asyncio
 import json
-import signal
 from typing import TYPE_CHECKING
 
 from bot.house import House
@@ -11,6 +9,7 @@ from bot.platforms.slack import manifest as slack_manifest
 from bot.platforms.slack import oauth
 from bot.platforms.slack.front import Front
 from bot.platforms.slack.keys import Keys
+from bot.serving import until_told
 from bot.settings import Settings
 from pipeline import secret
 
@@ -43,24 +42,11 @@ async def run(house: House, keys: Keys, http: str = "", *, works: bool = True) -
 
     installs = oauth.store(house) if keys.client else None
     front = Front(house, keys, installs=installs)
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     parts = [front.serve(), house.keep(), *([house.work()] if works else [])]
     if http:
         mounts = [*(oauth.routes(house, keys, installs) if installs else ()), *(() if front.link else events(front))]
         parts.append(web.serve(web.app(front.health, front.metrics, mounts), *web.place(http)))
-    tasks = [asyncio.create_task(part) for part in parts]
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    if stop.is_set() and hasattr(front, "app"):
-        await front.leave()
-    for task in (stopped, *tasks):
-        task.cancel()
-    ended, _ = await asyncio.wait(tasks, timeout=CLOSE_S)
-    for task in ended:
-        if not task.cancelled() and (error := task.exception()):
-            raise error
+    await until_told(parts, front.leave, CLOSE_S)
     return 0
 
 

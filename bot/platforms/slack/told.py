@@ -26,8 +26,8 @@ from bot.platforms.slack.say import Speaker
 from bot.platforms.slack.threads import PLATFORM, Room
 from bot.platforms.slack.wire import Refused
 from bot.platforms.slack.workspaces import Workspaces
+from bot.serving import insist
 from pipeline.errors import Temporary
-from pipeline.runs import insist
 
 log = logging.getLogger("labbot.slack")
 

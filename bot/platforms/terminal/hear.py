@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bot.app import RETRY_S, App
+from bot.app import App
 from bot.core.talk import Act, Answer, Button, Card, Command, Dialog, Event, File, Press, Said, Submit
 from bot.pack import enclose
 from bot.rows import Message
+from bot.serving import RETRY_S
 from bot.unheard import Journal
 from pipeline.check import SIZE_BYTES
 from pipeline.errors import Invalid, Problem, Temporary
