@@ -18,11 +18,11 @@ from pipeline.models.endpoint import Endpoint, Options, wrong
 _PER_S = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=1000)
 
 
-class RoleConfig(_Section):
+class RoleConfig(Section):
     """What a role may do. A quota is written "5/day" (per s, min, h or day)."""
 
     denied: tuple[str, ...] = Field(default=(), description="commands and acts that this role may not do")
@@ -36,7 +36,7 @@ class RoleConfig(_Section):
 Feature = Literal["faq", "chat", "drafts", "submit"]
 
 
-class WorkspaceConfig(_Section):
+class WorkspaceConfig(Section):
     roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
     channels: tuple[str, ...] = Field(default=(), description="channels that labbot speaks in; empty for all")
     features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
@@ -48,7 +48,7 @@ class WorkspaceConfig(_Section):
     running: int = Field(default=0, ge=0, description="most runs from there that are carried at once; 0 for no limit")
 
 
-class DiscordConfig(_Section):
+class DiscordConfig(Section):
     """What `labbot discord` reads."""
 
     message_content: bool = Field(
@@ -58,7 +58,7 @@ class DiscordConfig(_Section):
     threads: Literal["public", "private"] = Field(default="public", description="who sees the thread of a draft")
 
 
-class SlackConfig(_Section):
+class SlackConfig(Section):
     """What `labbot slack` reads."""
 
     url: str = Field(
@@ -68,21 +68,21 @@ class SlackConfig(_Section):
     )
 
 
-class PlatformsConfig(_Section):
+class PlatformsConfig(Section):
     """What holds on a platform as a whole; what holds in one of its servers is in `workspaces`."""
 
     discord: DiscordConfig = Field(default=DiscordConfig(), description="how labbot is in Discord, in every server")
     slack: SlackConfig = Field(default=SlackConfig(), description="how labbot is in Slack, in every workspace")
 
 
-class TaxonomyConfig(_Section):
+class TaxonomyConfig(Section):
     path: str = Field(default="", description="the taxonomy's git checkout; empty for a demo made on the spot")
     branch: str = Field(
         default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="the branch that proposals start from"
     )
 
 
-class RunsConfig(_Section):
+class RunsConfig(Section):
     """How workers carry runs; what they may hold of a machine."""
 
     timeout_s: float = Field(default=600.0, gt=0, description="longest time that a stage may take which names none of its own")
@@ -94,7 +94,7 @@ class RunsConfig(_Section):
     grace_s: float = Field(default=10.0, ge=0, description="how long a worker that is to end lets its runs go on")
 
 
-class RetentionConfig(_Section):
+class RetentionConfig(Section):
     inbox_days: float = Field(default=7.0, gt=0, description="how long an event's id is remembered, so that it is heard once")
     conversations_days: float = Field(default=30.0, gt=0, description="how long after its last message a conversation is kept")
     questions_days: float = Field(default=90.0, gt=0, description="how long questions to the FAQ are kept for its report")
@@ -103,18 +103,18 @@ class RetentionConfig(_Section):
     runs_gib: float = Field(default=0.0, ge=0, description="room for all of them, beyond which the oldest go; 0 for no limit")
 
 
-class WordsConfig(_Section):
+class WordsConfig(Section):
     locale: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$", description="the language where a platform names none")
 
 
-class NetConfig(_Section):
+class NetConfig(Section):
     """Where labbot may go by itself; see pipeline.net."""
 
     allow: tuple[str, ...] = Field(default=(), description="host or host:port that need not be public")
     ca: str = Field(default="", description="a file with further certificate authorities")
 
 
-class FaqConfig(_Section):
+class FaqConfig(Section):
     """What questions are answered from."""
 
     paths: tuple[str, ...] = Field(
@@ -127,7 +127,7 @@ class FaqConfig(_Section):
     grounded: bool = Field(default=True, description="where there is a model, it writes the answer from the entries found")
 
 
-class BotConfig(_Section):
+class BotConfig(Section):
     """The whole of bot.yaml. `everyone` is the role of whoever has no other."""
 
     platforms: PlatformsConfig = PlatformsConfig()
@@ -144,7 +144,7 @@ class BotConfig(_Section):
 ModelRole = Literal["chat", "teacher", "judge", "embeddings"]
 
 
-class SamplingConfig(_Section):
+class SamplingConfig(Section):
     """How answers are drawn; what is left out is the server's to choose."""
 
     temperature: float | None = Field(default=None, ge=0, le=2, description="0 takes the likeliest word always")
@@ -155,7 +155,7 @@ class SamplingConfig(_Section):
     max_tokens: int | None = Field(default=None, gt=0, description="longest answer; without it to the end of the context")
 
 
-class EndpointConfig(_Section):
+class EndpointConfig(Section):
     """Where a role's model is. Everything that needs a model speaks OpenAI's protocol to one endpoint."""
 
     url: str = Field(default="", description="such as https://host/v1; empty for the server that labbot runs on this machine")
@@ -177,7 +177,7 @@ class ChatConfig(EndpointConfig):
         return Options(**self.sampling.model_dump())
 
 
-class RolesConfig(_Section):
+class RolesConfig(Section):
     """The whole of roles.yaml: one endpoint a role."""
 
     plain_http: tuple[str, ...] = Field(default=(), description="hosts besides this machine that may be asked without TLS")
@@ -210,7 +210,7 @@ def load(path: Path, overrides: dict[str, str] | None = None) -> BotConfig:
 
     Raises Invalid with every problem in the file, each with its path.
     """
-    return check(_read(path), path.name, overrides or {})
+    return check(read(path), path.name, overrides or {})
 
 
 def roles(path: Path, environment: Mapping[str, str]) -> RolesConfig:
@@ -218,18 +218,18 @@ def roles(path: Path, environment: Mapping[str, str]) -> RolesConfig:
 
     Raises Invalid with every problem, each with its path; a variable of `key_env` that is not set is one.
     """
-    found = _read(path)
+    found = read(path)
     if not isinstance(found, dict):
         raise Invalid(
             Problem("config.shape", "the file is no mapping of settings", path.name, "Begin with a line like `chat:`.")
         )
     for role in get_args(ModelRole):
         if url := environment.get(f"LABBOT_{role.upper()}_URL"):
-            _set(found, [role, "url"], url)
+            put(found, [role, "url"], url)
     try:
         made = RolesConfig.model_validate(found)
     except ValidationError as error:
-        raise Invalid(*(_problem(path.name, one["loc"], one["msg"], _shown(one)) for one in error.errors())) from None
+        raise Invalid(*(problem(path.name, one["loc"], one["msg"], _shown(one)) for one in error.errors())) from None
     if problems := [one for role in get_args(ModelRole) for one in _unusable(made, role, path.name, environment)]:
         raise Invalid(*problems)
     return made
@@ -243,9 +243,9 @@ def _shown(error: Any) -> Any:
 def _unusable(made: RolesConfig, role: str, name: str, environment: Mapping[str, str]) -> list[Problem]:
     own: EndpointConfig = getattr(made, role)
     problems = []
-    if own.url and (problem := wrong(own.url, made.plain_http)):
+    if own.url and (bad := wrong(own.url, made.plain_http)):
         problems.append(
-            Problem("config.value", f"{problem.message} (it says {problem.where})", f"{name}: {role}.url", problem.fix)
+            Problem("config.value", f"{bad.message} (it says {bad.where})", f"{name}: {role}.url", bad.fix)
         )
     if own.url and own.key_env and not secret.read(environment, own.key_env):
         fix = f"Set {own.key_env}, or take key_env out."
@@ -257,13 +257,13 @@ def check(found: Any, name: str, overrides: dict[str, str]) -> BotConfig:
     if not isinstance(found, dict):
         raise Invalid(Problem("config.shape", "the file is no mapping of settings", name, "Begin with a line like `roles:`."))
     for path, value in overrides.items():
-        _set(found, path.split("."), _value(path, value))
+        put(found, path.split("."), _value(path, value))
     problems = []
     config = BotConfig()
     try:
         config = BotConfig.model_validate(found)
     except ValidationError as error:
-        problems += [_problem(name, one["loc"], one["msg"], one.get("input")) for one in error.errors()]
+        problems += [problem(name, one["loc"], one["msg"], one.get("input")) for one in error.errors()]
     problems += _more(name, found)
     if problems:
         raise Invalid(*problems)
@@ -285,7 +285,7 @@ def quota(text: str) -> tuple[int, float]:
     return int(count), float(_PER_S[unit.strip()])
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
@@ -308,18 +308,18 @@ def _more(name: str, found: dict[str, Any]) -> list[Problem]:
                 quota(text)
             except ValueError:
                 problems.append(
-                    _problem(name, ("roles", role, "quotas", act), "write a number a time, like 5/day or 2/min", text)
+                    problem(name, ("roles", role, "quotas", act), "write a number a time, like 5/day or 2/min", text)
                 )
     if roles and "everyone" not in roles:
-        problems.append(_problem(name, ("roles",), "the role `everyone` is missing", list(roles)))
+        problems.append(problem(name, ("roles",), "the role `everyone` is missing", list(roles)))
     return problems
 
 
-def _problem(name: str, where: tuple[int | str, ...], message: str, value: Any) -> Problem:
+def problem(name: str, where: tuple[int | str, ...], message: str, value: Any) -> Problem:
     return Problem("config.value", f"{message} (it says {value!r})", f"{name}: {'.'.join(map(str, where))}")
 
 
-def _set(found: dict[str, Any], path: list[str], value: Any) -> None:
+def put(found: dict[str, Any], path: list[str], value: Any) -> None:
     for part in path[:-1]:
         found = found.setdefault(part, {})
         if not isinstance(found, dict):

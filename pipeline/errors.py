@@ -11,6 +11,7 @@ logs, the command line and JSON; the bot says the sentence of its `code` in the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,15 @@ class Invalid(LabError):
 
 
 class Temporary(LabError):
-    """Something outside is away or busy; the same attempt may succeed later."""
+    """Something outside is away or busy; the same attempt may succeed later.
+
+    `kind`: "busy" where it turned a request away that it had not begun, "away" where it was not reached at all.
+    `wait_s`: how long it asks to wait, None where it does not say.
+    """
+
+    def __init__(self, message: str = "", *, kind: Literal["", "busy", "away"] = "", wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.wait_s = kind, wait_s
 
 
 class Failed(LabError):

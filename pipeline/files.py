@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -33,13 +34,17 @@ def write(path: Path, content: bytes | str) -> None:
 
     Raises Failed, naming the file and the cause, when the disk is full or may not be written.
     """
-    content = content.encode() if isinstance(content, str) else content
+    write_parts(path, (content.encode() if isinstance(content, str) else content,))
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """The same for what is too much to have in memory at once. What the parts themselves raise goes through."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)

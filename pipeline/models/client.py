@@ -50,6 +50,10 @@ class Client:
         self._waiting = 0
         self._counts = True
 
+    @property
+    def url(self) -> str:
+        return self._url
+
     async def open(self) -> None:
         """Load what a request needs; the first request does so too."""
         await self._wire.open()

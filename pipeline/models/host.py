@@ -85,7 +85,7 @@ class Models:
 
     def client(self, role: str) -> Client | None:
         """The client of a role; None where nothing is configured and no server is ready."""
-        endpoint = self._endpoint(role)
+        endpoint = self.endpoint(role)
         if endpoint is None:
             return None
         if endpoint not in self._clients:
@@ -129,7 +129,7 @@ class Models:
 
     # --- who is asked
 
-    def _endpoint(self, role: str) -> Endpoint | None:
+    def endpoint(self, role: str) -> Endpoint | None:
         """The configured endpoint of a role, else the shared server's, if it is ready."""
         if endpoint := self._named(role):
             return endpoint
@@ -154,7 +154,7 @@ class Models:
 
     async def _drop(self) -> None:
         """Close the clients of servers that are no more."""
-        now = {self._endpoint(role) for role in ROLES}
+        now = {self.endpoint(role) for role in ROLES}
         for endpoint in [one for one in self._clients if one not in now]:
             await self._clients.pop(endpoint).close()
 

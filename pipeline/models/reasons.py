@@ -7,7 +7,7 @@ Servers say the same in many ways: `{"error": {"message", "type", "code"}}` (Ope
 import re
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
 
@@ -55,7 +55,8 @@ def by_status(status: int, body: object, url: str, key: str, *, path: str = "", 
         return Failed(f"there is no {path or 'such path'} at {url}: {said}. An endpoint's url most often ends in /v1.")
     if status in _BUSY:
         wait = f" It asks to wait {wait_s:.0f} s." if wait_s else ""
-        return Temporary(f"{url} is busy ({status}): {said}.{wait}")
+        kind: Literal["", "busy"] = "busy" if status in _REPEATABLE else ""
+        return Temporary(f"{url} is busy ({status}): {said}.{wait}", kind=kind, wait_s=wait_s)
     if 300 <= status < 400:
         return Failed(f"{url} leads elsewhere ({status}), and no key is sent after it. Write the address that it leads to.")
     return Failed(f"{url} failed ({status}): {said}")
@@ -164,7 +165,7 @@ def _unreached(error: BaseException, url: str, key: str) -> LabError:
     if certificate := _certificate(error):
         return Failed(f"the certificate of {url} does not hold: {certificate.verify_message}. Add its authority to net.ca.")
     if is_refused(error):
-        return Temporary(f"{url} cannot be reached: {why}")
+        return Temporary(f"{url} cannot be reached: {why}", kind="away")
     if isinstance(error, openai.APITimeoutError):
         return Temporary(f"{url} did not take the connection in time")
     return Temporary(f"{url} cut the connection: {why}")

@@ -414,6 +414,17 @@ async def test_nobody_is_kept_waiting_for_minutes(server: Server, client: Client
     assert len(server.to(CHAT)) == 1
 
 
+async def test_who_asks_is_told_whether_the_server_is_busy_and_for_how_long_or_away(server: Server, client: Client) -> None:
+    server.says(CHAT, answer(429, {"error": "busy"}, {"retry-after": "3600"}))
+    server.says(CHAT, answer(504, {"error": "a gateway"}))
+    busy, late = await refusal(client), await refusal(client)
+    away = await refusal(Client(Endpoint("http://127.0.0.1:9/v1", tries=1)))
+
+    assert isinstance(busy, Temporary) and (busy.kind, busy.wait_s) == ("busy", 3600.0)
+    assert isinstance(late, Temporary) and (late.kind, late.wait_s) == ("", None)
+    assert isinstance(away, Temporary) and away.kind == "away"
+
+
 @pytest.mark.parametrize("steps", [(CUT,), (answer(500, {"error": "once"}),)])
 async def test_what_changes_nothing_is_asked_again_after_any_failure(
     server: Server, client: Client, steps: tuple[Step, ...]
