@@ -2,23 +2,20 @@
 
 A passage is a slice of the document, verbatim, of at most the 500 words that upstream's documentation allows a context.
 It begins and ends where the document does: at headings, paragraphs, lists, tables, fences; in the middle of one only
-where it is longer than a passage may be, and never within a word. Values in, values out; PDFs are read by pdfium.
+where it is longer than a passage may be, and never within a word. Values in, values out. `sections`, `pieces` and `cut`
+do the cutting by whatever Measure they are given: pipeline.generating.chunks has another one.
 """
 
 import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pipeline.errors import Invalid, Problem
-
 MAX_WORDS = 500  # of a context: taxonomy repository, docs/KNOWLEDGE_GUIDE
 JOINED_WORDS = 200  # short paragraphs are joined up to here: enough for three questions, little enough to be about one thing
-MAX_PAGES = 500  # of a PDF
-MAX_CHARACTERS = 20_000_000  # of a PDF's text
 K1, B = 1.5, 0.75  # of BM25, as everywhere (Robertson & Zaragoza 2009)
 HEADING_WEIGHT = 2  # what a word in the heading counts more than one in the text
 
@@ -28,7 +25,12 @@ _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
-_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
+_WORD = re.compile(r"\S+")
+_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]」』）]*$")
+_CLAUSE = re.compile(r"[,;:、，；：][\"'”’)\]」』）]*$")
+
+Span = tuple[int, int]  # of characters: where something begins, and where it has ended
+Atom = tuple[int, int, float]  # the same of a word, with its weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,65 +45,69 @@ class Excerpt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Measure:
+    """How long a piece may be: its `atoms` weigh `most` at the most, and short blocks are joined up to `joined`.
+
+    `atoms(text, start, end)` are the places in that slice between which it may be cut, without the white space.
+    """
+
+    most: float
+    joined: float
+    atoms: Callable[[str, int, int], Sequence[Atom]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
     """Lines `start` to `end` of a text (characters). `level`: of a heading, 0 for all else; `whole`: better cut by lines."""
 
     start: int
     end: int
-    words: int
     level: int = 0
     title: str = ""
     whole: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Blocks under one heading. `trail`: the headings that it stands under, its own among them, the outermost first."""
+
+    trail: tuple[str, ...]
+    blocks: Sequence[Block]
+
+
 def passages(markdown: str, file: str) -> list[Excerpt]:
     """Cut a markdown text into excerpts, in its order. Front matter is left out; what is there twice is there once."""
-    text = markdown.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    front = _FRONT.match(text)
-    trail: list[tuple[int, str]] = []
-    found: dict[str, Excerpt] = {}
-    for blocks in _sections(_blocks(text, front.end() if front else 0)):
-        for block in blocks:
-            if block.level:
-                trail = [(level, title) for level, title in trail if level < block.level] + [(block.level, block.title)]
-        heading = " > ".join(title for _, title in trail if title)
-        for start, end in _pieces(text, blocks):
-            excerpt = _excerpt(text[start:end].strip(), file, heading)
+    text, found = body(markdown), dict[str, Excerpt]()
+    for section in sections(text):
+        for start, end in pieces(text, section.blocks, WORDS):
+            excerpt = _excerpt(text[start:end].strip(), file, " > ".join(section.trail))
             found.setdefault(excerpt.id, excerpt)
     return list(found.values())
 
 
-def text_of(content: bytes, file: str) -> str:
-    """The text of a markdown or PDF file. Raises Invalid document.encoding, document.pdf."""
-    if file.endswith(".pdf"):
-        return pdf_text(content, file)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        fix = "Save it as UTF-8: ilab reads nothing else."
-        raise Invalid(Problem("document.encoding", "the file is not UTF-8 text", file, fix, {"path": file})) from None
+def body(markdown: str) -> str:
+    """A markdown text without its front matter, its lines ended by \\n."""
+    text = markdown.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    front = _FRONT.match(text)
+    return text[front.end() :] if front else text
 
 
-def pdf_text(content: bytes, file: str = "") -> str:
-    """The text of a PDF's first 500 pages, pages apart by an empty line; "" where it holds pictures only.
+def sections(text: str) -> Iterator[Section]:
+    """Blocks under one heading, in the text's order; a heading with nothing below it stays with the one that follows."""
+    trail: list[tuple[int, str]] = []
+    for blocks in _sections(_blocks(text)):
+        for block in blocks:
+            if block.level:
+                trail = [(level, title) for level, title in trail if level < block.level] + [(block.level, block.title)]
+        yield Section(tuple(title for _, title in trail if title), blocks)
 
-    Raises Invalid document.pdf for what pdfium cannot open: damaged files, and those with a password.
-    """
-    import pypdfium2  # loads a library of 7 MB, which markdown does not need
 
-    pages: list[str] = []
-    room = MAX_CHARACTERS
-    try:
-        with pypdfium2.PdfDocument(content) as document:
-            for at in range(min(len(document), MAX_PAGES)):
-                page = document[at].get_textpage()
-                pages.append(page.get_text_range(0, min(page.count_chars(), room)) if room > 0 else "")
-                room -= len(pages[-1])
-    except pypdfium2.PdfiumError as error:
-        facts = {"path": file, "reason": str(error)}
-        fix = "Save it anew without a password, or give the text as markdown."
-        raise Invalid(Problem("document.pdf", f"the PDF cannot be read: {error}", file, fix, facts)) from None
-    return "\n\n".join(page.replace("\r\n", "\n").replace("\x00", "").replace("\ufffe", "") for page in pages).strip()
+def words(text: str, start: int, end: int) -> list[Atom]:
+    """The words of a slice by white space, each weighing 1."""
+    return [(*found.span(), 1.0) for found in _WORD.finditer(text, start, end)]
+
+
+WORDS = Measure(MAX_WORDS, JOINED_WORDS, words)
 
 
 def search(excerpts: list[Excerpt], query: str, most: int = 5) -> list[Excerpt]:
@@ -132,15 +138,19 @@ def _stems(text: str) -> list[str]:
     ]
 
 
+def name_of(text: str, file: str) -> str:
+    """The id of a slice of a file: the same wherever it stands in it."""
+    return hashlib.sha256(f"{file}\0{text}".encode(errors="surrogatepass")).hexdigest()[:12]
+
+
 def _excerpt(text: str, file: str, heading: str) -> Excerpt:
-    name = hashlib.sha256(f"{file}\0{text}".encode(errors="surrogatepass")).hexdigest()[:12]
-    return Excerpt(name, file, heading, text, len(text.split()))
+    return Excerpt(name_of(text, file), file, heading, text, len(text.split()))
 
 
-def _blocks(text: str, start: int) -> Iterator[_Block]:
+def _blocks(text: str) -> Iterator[Block]:
     """Headings, fences, lists (with the empty lines between their items), and runs of lines without an empty one."""
-    rows = text[start:].split("\n")
-    places = list(accumulate((len(row) + 1 for row in rows), initial=start))
+    rows = text.split("\n")
+    places = list(accumulate((len(row) + 1 for row in rows), initial=0))
     at = 0
     while at < len(rows):
         if not rows[at].strip():
@@ -149,8 +159,7 @@ def _blocks(text: str, start: int) -> Iterator[_Block]:
         end = _end(rows, at)
         level, title = _title(rows, at)
         whole = bool(_FENCE.match(rows[at]) or _ITEM.match(rows[at]) or "|" in rows[at])
-        words = sum(len(row.split()) for row in rows[at:end])
-        yield _Block(places[at], places[end] - 1, words, level, title, whole)
+        yield Block(places[at], places[end] - 1, level, title, whole)
         at = end
 
 
@@ -200,9 +209,8 @@ def _run_end(rows: list[str], at: int) -> int:
     return len(rows)
 
 
-def _sections(blocks: Iterator[_Block]) -> Iterator[list[_Block]]:
-    """Blocks under one heading; a heading with nothing below it stays with the one that follows."""
-    section: list[_Block] = []
+def _sections(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+    section: list[Block] = []
     for block in blocks:
         if block.level and section and not section[-1].level:
             yield section
@@ -212,36 +220,49 @@ def _sections(blocks: Iterator[_Block]) -> Iterator[list[_Block]]:
         yield section
 
 
-def _pieces(text: str, blocks: list[_Block]) -> Iterator[tuple[int, int]]:
-    """Where passages begin and end in a section: short blocks joined, long ones cut, headings kept with what follows."""
-    start, words, bare = blocks[0].start, 0, True  # bare: nothing but headings since `start`
+def pieces(text: str, blocks: Sequence[Block], measure: Measure) -> Iterator[Span]:
+    """Where a section is cut: short blocks joined, long ones cut, headings kept with what follows."""
+    start, weight, bare = blocks[0].start, 0.0, True  # bare: nothing but headings since `start`
     end = start
     whole = False
     for block in blocks:
-        if not bare and words + block.words > JOINED_WORDS:
-            yield from _cut(text, start, end, whole)
-            start, words, bare, whole = block.start, 0, True, False
-        end, words, bare = block.end, words + block.words, bare and bool(block.level)
+        own = sum(one[2] for one in measure.atoms(text, block.start, block.end))
+        if not bare and weight + own > measure.joined:
+            yield from cut(text, start, end, measure, lines=whole)
+            start, weight, bare, whole = block.start, 0.0, True, False
+        end, weight, bare = block.end, weight + own, bare and bool(block.level)
         whole = whole or block.whole
-    yield from _cut(text, start, end, whole)
+    yield from cut(text, start, end, measure, lines=whole)
 
 
-def _cut(text: str, start: int, end: int, lines: bool) -> Iterator[tuple[int, int]]:
-    """That slice in pieces of at most 500 words, each cut after a line or a sentence of its second half, else after a word."""
-    spans = [found.span() for found in re.compile(r"\S+").finditer(text, start, end)]
+def cut(text: str, start: int, end: int, measure: Measure, *, lines: bool) -> Iterator[Span]:
+    """That slice in pieces that weigh no more than they may, each with one atom at least.
+
+    A piece ends where its second half has an empty line, or a line's end (if `lines`), or a sentence's, or a clause's; the
+    last of the first of these kinds that there is. Else it ends after as many atoms as it can hold.
+    """
+    atoms = measure.atoms(text, start, end)
     first = 0
-    while len(spans) - first > MAX_WORDS:
-        last = first + MAX_WORDS
-        places = range(last - 1, first + MAX_WORDS // 2, -1)
-        cut = next((at for at in places if _ends(text, spans, at, lines)), last - 1)
-        yield spans[first][0], spans[cut][1]
-        first = cut + 1
-    if spans[first:]:
-        yield spans[first][0], spans[-1][1]
+    while first < len(atoms):
+        room, weight = 0, 0.0
+        while first + room < len(atoms) and (not room or weight + atoms[first + room][2] <= measure.most):
+            weight += atoms[first + room][2]
+            room += 1
+        last = first + room - 1
+        if last < len(atoms) - 1:
+            last = _place(text, atoms, range(last, first + room // 2 - 1, -1), lines)
+        yield atoms[first][0], atoms[last][1]
+        first = last + 1
 
 
-def _ends(text: str, spans: list[tuple[int, int]], at: int, lines: bool) -> bool:
-    """Whether a line (where lines count) or a sentence ends with that word."""
-    if lines:
-        return "\n" in text[spans[at][1] : spans[at + 1][0]]
-    return bool(_SENTENCE.search(text, *spans[at]))
+def _place(text: str, atoms: Sequence[Atom], places: range, lines: bool) -> int:
+    """The atom after which to cut, of these places; places[0] where none is better. There is an atom after each."""
+
+    def broken(least: int) -> Callable[[int], bool]:
+        return lambda at: text.count("\n", atoms[at][1], atoms[at + 1][0]) >= least
+
+    def matched(pattern: re.Pattern[str]) -> Callable[[int], bool]:
+        return lambda at: bool(pattern.search(text, *atoms[at][:2]))
+
+    kinds = (broken(2), *((broken(1),) if lines else ()), matched(_SENTENCE), matched(_CLAUSE))
+    return next((at for ends in kinds for at in places if ends(at)), places[0])

@@ -1,11 +1,12 @@
 """The stage that fetches a document: a public git repository, one commit of it, the files that patterns name, their text.
 
+`document` is what every stage fetches with; `fetch` is the draft's, which wants passages of it.
+
 The repository is a stranger's. git runs without a shell, without anybody's settings, credentials, proxies or hooks, over
 https to the one address that was checked (see pipeline.net), into a bare repository that is thrown away; nothing is ever
 checked out, so links and submodules lead nowhere. Time, disk and memory are limited, and git ends with its parent.
 """
 
-import fnmatch
 import json
 import os
 import re
@@ -24,8 +25,10 @@ from typing import Any
 from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
 from pipeline.files import write
 from pipeline.net import Net, Reach, authorities, bad_certificate, follow
-from pipeline.passages import passages, text_of
+from pipeline.passages import passages
+from pipeline.patterns import SKIPPED, File, allowed, kinds, matches
 from pipeline.stage import Job
+from pipeline.texts import text_of
 
 SIZE_BYTES = 200 * 2**20  # what git may write in all
 TIMEOUT_S = 120.0  # for the whole stage's talking to the host
@@ -34,10 +37,8 @@ MEMORY_BYTES = 2 * 2**30  # of address space, for each process of git
 LOOK_S = 0.05  # how often git's time and disk are looked at
 SMALLER = "Put the documents into a repository of their own."
 MAX_FILES = 100_000  # of the commit
-MAX_PATTERNS, MAX_PATTERN = 20, 200  # how many, and the characters of one
+MAX_PATTERNS = 20
 MIN_HASH, SHOWN = 7, 20  # characters of a short hash, git's own abbreviation; files that a refusal lists
-KINDS = {".md": "md", ".pdf": "pdf"}  # what ilab's data generation reads, its letters as they are
-SKIPPED = {"120000": "link", "160000": "submodule"}  # by git's mode
 ADVERTISED = "/info/refs?service=git-upload-pack"  # what git asks first (gitprotocol-http)
 TARGET = "refs/labbot/document"
 
@@ -78,20 +79,6 @@ AWAY = re.compile(
     r"(?i)returned error: |could not resolve|failed to connect|couldn't connect|timed out|timeout|too slow|RPC failed|early eof"
     r"|connection (?:was )?(?:refused|reset|aborted)|hung up|(?:recv|send) (?:error|failure)|non-properly terminated"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of the commit. `mode`: git's, 100644 or 100755 for a plain one. `size` in bytes."""
-
-    path: str
-    mode: str
-    blob: str
-    size: int
-
-    @property
-    def kind(self) -> str:
-        return KINDS.get(os.path.splitext(self.path)[1], "") if self.mode.startswith("100") else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +142,38 @@ class Source:
             process.stdin.close()
 
 
-def fetch(job: Job) -> Mapping[str, str]:
-    """Fetch the document; write which commit and files it is, and its passages.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`found`: repository, commit and files as document.json has them. `texts`: of its files, by path, in the tree's order."""
 
-    Raises Invalid for what is not there, not public, too large or no text; Temporary where the host is away.
+    found: Mapping[str, Any]
+    texts: Mapping[str, str]
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What people should know of it."""
+        rows = self.found["files"]
+        words, listed = str(sum(row["words"] for row in rows)), ", ".join(row["path"] for row in rows[:5])
+        place = {"repo": self.found["repo"], "commit": self.found["commit"]}
+        return {**place, "files": str(len(rows)), "words": words, "listed": listed}
+
+
+def fetch(job: Job) -> Mapping[str, str]:
+    """Fetch the document; write which commit and files it is, and its passages. Raises what `document` does."""
+    found = document(job, job.inputs)
+    cut = (excerpt for path, text in found.texts.items() for excerpt in passages(text, path))
+    write(job.folder / "passages.jsonl", "".join(json.dumps(asdict(excerpt)) + "\n" for excerpt in cut))
+    write(job.folder / "document.json", json.dumps(found.found, indent=1))
+    return found.facts
+
+
+def document(job: Job, inputs: Mapping[str, Any], read: Callable[[bytes, str], str] = text_of) -> Document:
+    """Fetch what `inputs` (repo, ref, patterns) name, within the job's settings and reporting by it; write nothing.
+
+    `read`: the text of a file by its content and path. Raises Invalid for what is not there, not public, too large or no
+    text; Temporary where the host is away.
     """
-    repo, ref, patterns = _asked(job.inputs)
+    repo, ref, patterns = _asked(inputs)
     net = Net(tuple(job.settings.get("net", {}).get("allow", ())), str(job.settings.get("net", {}).get("ca", "")))
     until = time.monotonic() + float(job.settings.get("timeout_s", TIMEOUT_S))
     size_bytes = int(job.settings.get("size_bytes", SIZE_BYTES))
@@ -177,8 +190,9 @@ def fetch(job: Job) -> Mapping[str, str]:
         job.report(0.8, {"commit": commit})
         listed = list(_files(source, commit))
         chosen = _chosen(listed, patterns, place)
-        texts = {file.path: text_of(content, file.path) for file, content in _contents(source, chosen)}
-    return _written(job.folder, {"repo": place.url, "ref": ref, "commit": commit, "patterns": patterns}, listed, chosen, texts)
+        texts = {file.path: read(content, file.path) for file, content in _contents(source, chosen)}
+    asked = {"repo": place.url, "ref": ref, "commit": commit, "patterns": patterns}
+    return Document({**asked, **_rows(patterns, listed, chosen, texts)}, texts)
 
 
 def _asked(inputs: Mapping[str, Any]) -> tuple[str, str, list[str]]:
@@ -189,7 +203,7 @@ def _asked(inputs: Mapping[str, Any]) -> tuple[str, str, list[str]]:
     if not 0 < len(patterns) <= MAX_PATTERNS:
         count, most = str(len(patterns)), str(MAX_PATTERNS)
         raise _invalid("document.patterns", "patterns", f"{count} patterns", f"Give 1 to {most}.", count=count, most=most)
-    if bad := [one for one in patterns if not _is_pattern(one)]:
+    if bad := [one for one in patterns if not allowed(one)]:
         fix = "Name files from the repository's root, for example docs/*.md."
         raise Invalid(*(Problem("document.pattern", "that is no pattern", one, fix, {"pattern": one}) for one in bad))
     if "?" in repo:
@@ -201,11 +215,6 @@ def _is_ref(ref: str) -> bool:
     """Whether git allows that name (git check-ref-format), and no option or expression hides in it."""
     bad = r"^[-/@]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|^\.|[./]$|\.lock(?:/|$)"
     return len(ref) <= 200 and not re.search(bad, ref)
-
-
-def _is_pattern(pattern: str) -> bool:
-    outside = pattern.startswith(("/", "~")) or "\\" in pattern or ".." in pattern.split("/")
-    return bool(pattern) and len(pattern) <= MAX_PATTERN and pattern.isprintable() and not outside
 
 
 def _found(repo: str, net: Net, until: float) -> Reach:
@@ -295,10 +304,10 @@ def _files(source: Source, commit: str) -> Iterator[File]:
 
 
 def _chosen(listed: Sequence[File], patterns: Sequence[str], place: Reach) -> list[File]:
-    """The markdown and PDF files that patterns name, in the tree's order."""
-    chosen = [file for file in listed if file.kind and any(matches(pattern, file.path) for pattern in patterns)]
+    """The files that patterns name and that can be read, in the tree's order."""
+    chosen = [file for file in listed if any(file.named(pattern) for pattern in patterns)]
     if not chosen:
-        there = [file.path for file in listed if file.kind]
+        there = [file.path for file in listed if file.kind in kinds(*patterns)]
         shown, wanted = ", ".join(there[:SHOWN]), ", ".join(patterns)
         facts = {"repo": place.url, "patterns": wanted, "there": shown, "count": str(len(there))}
         fix = f"There is: {shown}." if there else "There is no .md and no .pdf file in it."
@@ -308,17 +317,6 @@ def _chosen(listed: Sequence[File], patterns: Sequence[str], place: Reach) -> li
         fix = f"Name fewer: {facts['limit']} are the limit."
         raise _invalid("document.text-large", place.url, f"these files hold {facts['size']}", fix, **facts)
     return chosen
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Whether ilab would find that file: `glob.glob(os.path.join(checkout, pattern))`, not recursive (instructlab-sdg,
-    utils/taxonomy.py). So a pattern names a whole path from the root, `*` and `**` stay within a folder's name, a leading
-    dot is matched by a dot only, and letters count as they are. ilab would follow links too, which is not done here.
-    """
-    parts, wanted = path.split("/"), [part for part in pattern.split("/") if part not in ("", ".")]
-    visible = all(part[0] != "." or want[0] not in "*?[" for part, want in zip(parts, wanted, strict=False))
-    named = len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
-    return visible and named and not pattern.endswith("/")
 
 
 def _contents(source: Source, files: Sequence[File]) -> Iterator[tuple[File, bytes]]:
@@ -331,22 +329,18 @@ def _contents(source: Source, files: Sequence[File]) -> Iterator[tuple[File, byt
         yield file, printed[start : at - 1]
 
 
-def _written(
-    folder: Path, facts: Mapping[str, Any], listed: Sequence[File], chosen: Sequence[File], texts: Mapping[str, str]
-) -> Mapping[str, str]:
-    """Write both files; return what people should know."""
+def _rows(
+    patterns: Sequence[str], listed: Sequence[File], chosen: Sequence[File], texts: Mapping[str, str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The files that are read, and those that a pattern names and that are not. Raises Invalid where there is no word."""
     rows = [{"path": one.path, "bytes": one.size, "words": len(texts[one.path].split()), "kind": one.kind} for one in chosen]
-    words = sum(len(text.split()) for text in texts.values())
-    names = ", ".join(file.path for file in chosen[:5])
-    if not words:
+    if not any(row["words"] for row in rows):
+        names = ", ".join(file.path for file in chosen[:5])
         fix = "A scanned PDF has to be made into text first."
         raise _invalid("document.wordless", names, "there is no text in it", fix, listed=names)
-    left = [one for one in listed if any(matches(pattern, one.path) for pattern in facts["patterns"]) and not one.kind]
-    skipped = [{"path": one.path, "why": SKIPPED.get(one.mode, "kind")} for one in left]
-    cut = (excerpt for path, text in texts.items() for excerpt in passages(text, path))
-    write(folder / "passages.jsonl", "".join(json.dumps(asdict(excerpt)) + "\n" for excerpt in cut))
-    write(folder / "document.json", json.dumps({**facts, "files": rows, "skipped": skipped}, indent=1))
-    return {"repo": facts["repo"], "commit": facts["commit"], "files": str(len(rows)), "words": str(words), "listed": names}
+    named = [one for one in listed if any(matches(pattern, one.path) for pattern in patterns)]
+    left = [one for one in named if one.path not in texts]
+    return {"files": rows, "skipped": [{"path": one.path, "why": SKIPPED.get(one.mode, "kind")} for one in left]}
 
 
 def _refusal(act: str, said: str, place: Reach) -> LabError:

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.net import Reach
+from pipeline.patterns import matches
 from pipeline.recipe import FETCH, stages
 from pipeline.stage import Job, perform
 from pipeline.stages import fetch as module
-from pipeline.stages.fetch import fetch, matches
+from pipeline.stages.fetch import fetch
 from tests.fakes.git_host import GitHost
-from tests.pipeline.test_passages import pdf
+from tests.pipeline.test_texts import pdf
 
 TEXT = b"# Tides\n\nThe sea rises and falls twice a day.\n"
 FILES = {
@@ -214,6 +215,35 @@ def test_patterns_that_name_nothing_are_refused_with_what_there_is(host: GitHost
             "count": "3",
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "listed"),
+    [
+        (("*",), "a.md, b.pdf"),
+        (("*.html",), "c.html"),
+        (("*.htm", "a.*"), "a.md, d.htm"),
+        (("*.md", "[c].html"), "a.md, c.html"),
+        (("*", "*.html"), "a.md, b.pdf, c.html"),
+    ],
+)
+def test_html_is_read_by_patterns_that_name_it_and_all_others_find_what_ilab_reads(
+    host: GitHost, url: str, patterns: tuple[str, ...], listed: str
+) -> None:
+    page = b"<p>The sea is wet.</p>"
+    host.repo("sea", {"a.md": TEXT, "b.pdf": pdf("x"), "c.html": page, "d.htm": page, "e.HTML": page})
+    work = job(host, f"{url}/sea.git", patterns=patterns)
+
+    assert fetch(work)["listed"] == listed
+    skipped = {row["path"] for row in json.loads((work.folder / "document.json").read_bytes())["skipped"]}
+    assert skipped == ({"c.html", "d.htm", "e.HTML"} - {*listed.split(", ")} if "*" in patterns else set())
+
+
+def test_html_is_only_offered_to_who_asked_for_it(host: GitHost, url: str) -> None:
+    host.repo("sea", {"a.md": TEXT, "c.html": b"<p>x</p>"})
+
+    assert refusal(job(host, f"{url}/sea.git", patterns=("b.md",)))[1]["there"] == "a.md"
+    assert refusal(job(host, f"{url}/sea.git", patterns=("b.html",)))[1]["there"] == "a.md, c.html"
 
 
 def test_no_more_than_twenty_files_are_listed(host: GitHost, url: str) -> None:

@@ -4,46 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import Invalid
-from pipeline.passages import MAX_WORDS, Excerpt, passages, pdf_text, search, text_of
+from pipeline.passages import MAX_WORDS, Excerpt, passages, search
 
 
 def cut(markdown: str) -> list[tuple[str, str]]:
     return [(one.heading, one.text) for one in passages(markdown, "a.md")]
 
 
-PAGE = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 200]/Resources<</Font<</F 3 0 R>>>>/Contents %d 0 R>>"
-
-
 def words(count: int, word: str = "word") -> str:
     return " ".join(f"{word}{at}" for at in range(count))
-
-
-def pdf(*pages: str) -> bytes:
-    """A PDF of plain pages, one line each (ISO 32000-1, 7.5)."""
-    count = len(pages)
-    kids = " ".join(f"{4 + 2 * at} 0 R" for at in range(count))
-    parts = [
-        b"<</Type/Catalog/Pages 2 0 R>>",
-        f"<</Type/Pages/Count {count}/Kids[{kids}]>>".encode(),
-        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-    ]
-    for at, page in enumerate(pages):
-        drawn = f"BT /F 12 Tf 20 100 Td ({page}) Tj ET".encode()
-        parts.append((PAGE % (5 + 2 * at)).encode())
-        parts.append(b"<</Length %d>>stream\n%s\nendstream" % (len(drawn), drawn))
-    made, places = b"%PDF-1.4\n", []
-    for number, part in enumerate(parts, 1):
-        places.append(len(made))
-        made += b"%d 0 obj%s endobj\n" % (number, part)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    size = len(parts) + 1
-    return made + b"xref\n0 %d\n0000000000 65535 f \n%strailer<</Size %d/Root 1 0 R>>startxref\n%d\n%%%%EOF" % (
-        size,
-        table,
-        size,
-        len(made),
-    )
 
 
 # --- cutting
@@ -109,6 +78,20 @@ def test_a_table_over_the_limit_is_cut_after_a_line() -> None:
     assert len(found) == 3
 
 
+def test_without_a_sentences_end_a_paragraph_is_cut_after_a_clause() -> None:
+    clauses = ", ".join(words(99, f"c{at}x") for at in range(12))
+
+    assert [one.words for one in passages(clauses, "a.md")] == [495, 495, 198]
+
+
+def test_a_list_over_the_limit_is_cut_at_an_empty_line_before_all_others() -> None:
+    items = "\n\n".join(f"- {words(150, f'a{at}x')}\n  {words(148)}." for at in range(4))
+    found = passages(items, "a.md")
+
+    assert [one.words for one in found] == [299, 299, 299, 299]
+    assert all(one.text.startswith("- ") for one in found)
+
+
 def test_words_without_an_end_are_cut_after_a_word() -> None:
     assert [one.words for one in passages(words(1200), "a.md")] == [500, 500, 200]
 
@@ -161,34 +144,6 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_text_takes_no_longer_than_it_is_long(text: str) -> None:
     assert passages(text, "a.md")  # what is quadratic takes minutes for each
-
-
-# --- PDF
-
-
-def test_a_pdf_is_its_pages_text() -> None:
-    assert pdf_text(pdf("The sea rises.", "It falls.")) == "The sea rises.\n\nIt falls."
-    assert text_of(pdf("The sea."), "a.pdf") == "The sea."
-
-
-def test_a_pdf_without_text_is_empty() -> None:
-    assert pdf_text(pdf("", "")) == ""
-
-
-@pytest.mark.parametrize("content", [b"", b"%PDF-1.4", b"\x00" * 1000, pdf("x")[:60]])
-def test_a_damaged_pdf_is_refused_by_name(content: bytes) -> None:
-    with pytest.raises(Invalid) as refused:
-        pdf_text(content, "a.pdf")
-
-    assert [(one.code, one.where) for one in refused.value.problems] == [("document.pdf", "a.pdf")]
-
-
-def test_a_pdf_is_read_up_to_a_number_of_pages_and_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.passages.MAX_PAGES", 2)
-    assert pdf_text(pdf("one", "two", "three")) == "one\n\ntwo"
-
-    monkeypatch.setattr("pipeline.passages.MAX_CHARACTERS", 4)
-    assert pdf_text(pdf("one", "two")).split() == ["one", "t"]
 
 
 # --- searching
