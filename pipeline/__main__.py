@@ -28,6 +28,7 @@ def main(words: list[str] | None = None) -> int:
     check.add_argument("--watch", action="store_true", help="judge again whenever a file changes, until Ctrl-C; as text only")
     check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a qna.yaml, or a folder of entries")
     _serve_words(commands)
+    _judge_words(commands)
     commands.add_parser(
         "model", help="the models on this machine: list, download, make-tiny, info, quantize, use, remove, setup"
     )
@@ -37,6 +38,10 @@ def main(words: list[str] | None = None) -> int:
     given = parser.parse_args(words)
     if given.command == "serve":
         return serve(given)
+    if given.command == "judge":
+        from pipeline.judging import calibrate
+
+        return calibrate.main(given, os.environ, print, sys.stderr)
     if given.command == "stage":
         from pipeline.pool import perform
 
@@ -80,6 +85,17 @@ def _serve_words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     serve.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     serve.add_argument("--models", type=Path, metavar="DIR", help="where models lie (LABBOT_DATA/models)")
     serve.add_argument("--print", action="store_true", dest="show", help="say what would be run, and why, and run nothing")
+
+
+def _judge_words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    judge = commands.add_parser(
+        "judge",
+        help="measure the judge: whether it tells good samples from bad ones",
+        description="Ask the model of the role `judge` about samples of ours whose labels are known, as a run would ask it. "
+        "Ends with 0: it may judge; 1: it judges no better than chance, or did not answer; 2: a setting is wrong.",
+    )
+    judge.add_argument("--calibrate", action="store_true", required=True, help="ask it, and keep what was found for the runs")
+    judge.add_argument("--json", action="store_true", help="say what was found as JSON")
 
 
 def serve(given: argparse.Namespace) -> int:
