@@ -59,10 +59,13 @@ class Installation:
         small = self.environment.get("LABBOT_TINY") == "small"
         models = {"home": str(self.home), "folder": str(self.data / "models"), "small": small}
         pull = str(self.home / "configs" / "pull.md")
+        net = {"net": self.config.net.model_dump(mode="json")}
         return {
             "precheck": self.precheck,
+            "document": net,
+            **self.generating,
             "propose": {"path": str(self.checkout), "branch": self.config.taxonomy.branch, "template": pull},
-            "fetch": {"net": self.config.net.model_dump(mode="json")},
+            "fetch": net,
             "engine": models,
             "model": models,
         }
@@ -73,12 +76,35 @@ class Installation:
 
         The digests are there for the receipt: with other endpoints or another prompt it is void.
         """
-        configs = self.home / "configs"
-        files = {"roles": configs / "models" / "roles.yaml", "prompt": configs / "prompts" / "judge.md"}
-        digests = {name: file_digest(path) for name, path in files.items() if path.is_file()}
-        names = [f"LABBOT_{role}_URL" for role in ("CHAT", "JUDGE", "EMBEDDINGS")]
+        digests = self._digests("models/roles.yaml", "prompts/judge.md")
+        return {**self._asking("chat", "judge", "embeddings"), "digests": digests}
+
+    @property
+    def generating(self) -> dict[str, dict[str, Any]]:
+        """What the stages that make a set are given, with digests as above. `cache`: for what can be made anew at any time."""
+        from pipeline.mixing import sizes
+
+        place = {"home": str(self.home), "taxonomy": str(self.checkout), "cache": str(self.data / "cache")}
+        asking = self._asking("chat", "teacher", "judge", "embeddings")
+        mixing = self._digests("recipes/mix.yaml")
+        made = self._digests("models/roles.yaml", "recipes/*.yaml", "prompts/generate/*.md")
+        return {
+            "generate": {**place, **asking, "digests": {path: made[path] for path in made if path not in mixing}},
+            "judge": place,
+            "mix": {**place, **sizes.settings(self.home), "digests": mixing},
+        }
+
+    def _asking(self, *roles: str) -> dict[str, Any]:
+        """Where models of these roles are to be had."""
+        names = [f"LABBOT_{role.upper()}_URL" for role in roles]
         urls = {name: self.environment[name] for name in names if self.environment.get(name)}
-        return {"home": str(self.home), "folder": str(self.data / "models"), "urls": urls, **digests}
+        return {"home": str(self.home), "folder": str(self.data / "models"), "urls": urls}
+
+    def _digests(self, *patterns: str) -> dict[str, str]:
+        """Digests of files below configs, of those that are there, by their paths."""
+        configs = self.home / "configs"
+        found = sorted(path for pattern in patterns for path in configs.glob(pattern))
+        return {path.relative_to(configs).as_posix(): file_digest(path) for path in found if path.is_file()}
 
     @property
     def models(self) -> "Models":

@@ -24,28 +24,56 @@ def _of(module: str, name: str = "") -> Callable[[Job], Mapping[str, str]]:
 
 ENTRY = ("entry/qna.yaml", "entry/attribution.txt")
 # 15 questions and 68 votes take an hour at the pace of a model of 3B on two cores; 4.4 GB come in six at 2 Mbit/s.
-PRECHECK = Stage("precheck", ENTRY[:1], ("precheck.json",), _of("precheck"), HOUR_S, takes=("model",), keys=True)
+PRECHECK = Stage("precheck", ENTRY[:1], ("precheck.json",), _of("precheck"), HOUR_S, takes=("model",), alone=True, keys=True)
+DOCUMENT = Stage("document", ENTRY[:1], ("document.json", "document.jsonl"), _of("document"), HOUR_S, takes=())
+HOLDOUT = ("holdout/unseen.jsonl", "holdout/reworded.jsonl")
+MADE = (*HOLDOUT, "samples/generated.jsonl", "samples/plan.json")
+JUDGED = ("samples/samples.jsonl", "samples/yield.json")
+REPORT = ("report.html",)
+# A set takes minutes on a GPU and hours on two cores. What is cut after a day goes on from its log when it is asked for again.
+GENERATE = Stage(
+    "generate",
+    (ENTRY[0], *DOCUMENT.writes),
+    MADE,
+    _of("generate"),
+    24 * HOUR_S,
+    takes=("leaf", "root", "wanted"),
+    saves=True,
+    keys=True,
+    adds=REPORT,
+)
+JUDGE = Stage("judge", (ENTRY[0], *MADE), JUDGED, _of("judge"), HOUR_S, takes=("leaf", "root"), adds=REPORT)
+MIX = Stage("mix", (*ENTRY, "document.json", *MADE, *JUDGED), ("mix",), _of("mix"), HOUR_S, takes=("leaf", "root"), adds=REPORT)
 PROPOSE = Stage("propose", (*ENTRY, "precheck.json"), ("pull.md", "pull.json"), _of("propose"), alone=True)
 FETCH = Stage("fetch", (), ("document.json", "passages.jsonl"), _of("fetch"))
 ENGINE = Stage("engine", (), (), _of("model", "engine"), 6 * HOUR_S, elsewhere=True)
 MODEL = Stage("model", (), (), _of("model"), 6 * HOUR_S, elsewhere=True, keys=True)
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
-    "contribution": (PRECHECK, PROPOSE),
+    "contribution": (PRECHECK, DOCUMENT, GENERATE, JUDGE, MIX, PROPOSE),
     "document": (FETCH,),
     "model": (ENGINE, MODEL),
 }
 
 
 def stages(recipe: str, until: str | None = None) -> tuple[Stage, ...]:
-    """The stages of a recipe, up to and with `until`; that one only where it is `alone`. Raises Invalid for an unknown name."""
+    """The stages up to and with `until`, or all, without those that run alone; of these just the one that is asked for.
+
+    Raises Invalid for an unknown name.
+    """
+    found = every(recipe)
+    names = [stage.name for stage in found]
+    if until is not None and until not in names:
+        raise Invalid(Problem("stage.unknown", f"{recipe} has no stage {until!r}", fix=f"There is: {', '.join(names)}."))
+    last = len(found) - 1 if until is None else names.index(until)
+    if until is not None and found[last].alone:
+        return found[last : last + 1]
+    return tuple(stage for stage in found[: last + 1] if not stage.alone)
+
+
+def every(recipe: str) -> tuple[Stage, ...]:
+    """All stages of a recipe, those that run alone too. Raises Invalid for an unknown name."""
     if recipe not in RECIPES:
         known = ", ".join(RECIPES)
         raise Invalid(Problem("recipe.unknown", f"no recipe {recipe!r}", fix=f"There is: {known}."))
-    names = [stage.name for stage in RECIPES[recipe]]
-    if until is None:
-        return RECIPES[recipe]
-    if until not in names:
-        raise Invalid(Problem("stage.unknown", f"{recipe} has no stage {until!r}", fix=f"There is: {', '.join(names)}."))
-    at = names.index(until)
-    return RECIPES[recipe][at if RECIPES[recipe][at].alone else 0 : at + 1]
+    return RECIPES[recipe]

@@ -9,10 +9,11 @@ cancelled, or stages are asked for that it has not performed yet. Runs that wait
     running  -> waiting            its worker is lost, hands it back, or it is tried again
     waiting  -> failed             it could not be begun, or not go on (`refuse`)
     waiting | running -> stopping -> cancelled      one that waits at once
-    failed | cancelled | done -> waiting            somebody started it again, or asked for more
+    failed | cancelled | done -> waiting            somebody started it again, asked for more, or for stages to be redone
 """
 
 import asyncio
+import re
 import shutil
 import statistics
 import time
@@ -20,7 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pipeline.errors import Invalid, LabError, Problem, Temporary
 from pipeline.memory import Memory
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from pipeline.pool.artefacts import Store
 
 T = TypeVar("T")
+Thumb = Literal["up", "down", ""]
+
+SAMPLE = re.compile(r"[0-9A-Za-z._-]{1,64}")  # the id of a sample, which comes back from a button
 
 LOOK_S = 0.2  # how often somebody who waits for Redis looks again
 FRESH_S = 3600.0  # a folder without a record that is younger may be one whose run is just being begun
@@ -76,12 +80,15 @@ class Runs:
         until: str | None = None,
         scopes: Sequence[tuple[str, int, int]] = (),
         order: str = "",
+        redo: Sequence[str] = (),
     ) -> str:
         """Start the run of that key and return its id; one that waits, runs or is done already stays as it is.
 
         `until`: the last stage that is wanted; a run that goes on or is done goes on to it. `scopes`: limits that hold for
         it, (name, most that wait, most that run), 0 for none. An input that is an Entry becomes the run's `entry/` files.
         `order` names the asking: who asks again because no answer came does not start again what has failed meanwhile.
+        `redo`: stages that are performed though they are done, in the same folder with its logs; a receipt makes one free
+        whose inputs did not change. A run that waits or is carried does so behind what it is just doing.
         Raises Invalid if it cannot be written as it is, if there is no such stage, or (runs.full) if too many wait
         already; Failed if the disk does not take it.
         """
@@ -90,13 +97,20 @@ class Runs:
         stages = recipes.stages(recipe, until)
         await self._stopped(key)
         wanted = tuple(stage.name for stage in stages)
+        if strange := [name for name in redo if name not in wanted]:
+            fix = f"There is: {', '.join(wanted)}."
+            raise Invalid(Problem("stage.unknown", f"{strange[0]!r} is none of the stages that are wanted", fix=fix))
         record = await self.status(key)
-        if record is None or record.state in ("failed", "cancelled") or set(wanted) - {*record.wanted, *record.did}:
+        if record and order and order in record.orders:
+            return key
+        over = record is None or record.state in ("failed", "cancelled")
+        if over or redo or (record and set(wanted) - {*record.wanted, *record.did}):
             await asyncio.to_thread(layout.write, self.folder / key, recipe, inputs, person, self.settings)
             await self.depot.begin(key)
         spent = await self.ledger.spent(recipe, wanted)
         cost = sum(statistics.median(times) if times else COST_S for times in spent.values())
-        ask = Ask(key, recipe, person, wanted, stages[0].lane, weight, max(cost, 1.0), tuple(scopes), order)
+        lane = stages[0].lane
+        ask = Ask(key, recipe, person, wanted, lane, weight, max(cost, 1.0), tuple(scopes), order, tuple(redo))
         said, scope, most = await self.ledger.start(ask)
         if said == "full":
             facts = {"most": str(most), "scope": scope.partition(":")[0]}
@@ -123,8 +137,8 @@ class Runs:
     async def watch(self, run: str, after: int = 0) -> AsyncIterator[Step]:
         """Every step after number `after`, as it comes; the last one has a state of ENDED unless it is started again.
 
-        While the run waits or is carried its facts also say how it stands (`standing`); where only that has changed while
-        it waits, its last step comes again.
+        While the run waits or is carried its facts also say how it stands (`standing`), but for what its stage says itself,
+        such as `low_s`; where only that has changed while it waits, its last step comes again.
         """
         last, state, stands = "0", "", dict[str, str]()
         step: Step | None = None
@@ -136,7 +150,7 @@ class Runs:
                     stands = stands if step.state == state else {}
                     state = step.state
                     if step.number > after:
-                        yield replace(step, facts={**step.facts, **stands})
+                        yield replace(step, facts={**stands, **step.facts})
                 if not steps and await self.status(run) is None:
                     return  # it was forgotten
                 goes_on = step is not None and state in ("waiting", "running")
@@ -145,7 +159,7 @@ class Runs:
                     news.clear()
                 elif step and (now := await self.standing(run)) != stands:
                     stands = now
-                    yield replace(step, facts={**step.facts, **stands})
+                    yield replace(step, facts={**stands, **step.facts})
 
     async def standing(self, run: str) -> dict[str, str]:
         """Texts: `position` in its lane (1 is next; behind NEAR by tens), `paused` where the lane is, and the seconds that
@@ -171,6 +185,21 @@ class Runs:
         """Ask a run to stop; one that has ended stays as it is."""
         await self.ledger.cancel(run, by)
 
+    async def rate(self, run: str, sample: str, thumb: Thumb, person: str) -> bool:
+        """Keep what a person thinks of a sample, for the stage that makes more of them; "" takes it away. The newest counts.
+
+        False, and nothing is kept, where there is no such run, no sample has such an id, or 500 of the run have a thumb.
+        """
+        return bool(SAMPLE.fullmatch(sample)) and await self.ledger.rate(run, sample, thumb, person)
+
+    async def thumbs(self, run: str) -> dict[str, str]:
+        """What people think of a run's samples: "up" or "down", by the sample's id."""
+        return (await self.ledger.thumbs(run))[1]
+
+    async def thumbed(self, person: str) -> dict[str, dict[str, str]]:
+        """The thumbs that a person gave, by run, whoever's the run is."""
+        return await self.ledger.thumbed(person)
+
     async def export(self, person: str) -> dict[str, Any]:
         """Everything that is kept of a person's runs: records, and the texts in the folder of each, by their paths."""
         records = [record for record in await self.ledger.records() if record.person == person]
@@ -181,7 +210,10 @@ class Runs:
         return {one.id: {**asdict(one), "files": files} for one, files in zip(records, texts, strict=True)}
 
     async def forget(self, person: str) -> list[str]:
-        """Take out the ended runs of a person, folders and all; return the ids of those that still go on."""
+        """Take out the ended runs of a person, folders and all, and their thumbs; return the ids of those that still go on."""
+        for run, thumbs in (await self.thumbed(person)).items():
+            for sample in thumbs:
+                await self.ledger.rate(run, sample, "", person)
         mine = [record.id for record in await self.ledger.records() if record.person == person]
         blobs = {blob for run in mine for blob in (await self.ledger.files(run)).values()}
         left = [run for run in mine if not await self._remove(run)]

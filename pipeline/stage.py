@@ -21,7 +21,8 @@ class Job:
     """What a stage is given: its run's folder, what the run was started with, its own settings, and a way to report.
 
     `report(fraction, facts)`: how far it is, 0 to 1, and what people should know, as texts. `fence` is the number of the
-    attempt, which rises with every one; 0 where a run is performed by hand.
+    attempt, which rises with every one; 0 where a run is performed by hand. `thumbs()`: what people think of samples by now,
+    "up" or "down" by the sample's id; it changes while the stage is performed.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Job:
     settings: Mapping[str, Any]
     report: Callable[[float, Mapping[str, str]], None]
     fence: int = 0
+    thumbs: Callable[[], Mapping[str, str]] = dict
 
     def journal(self, name: str) -> Journal:
         """The log of that name, for this attempt to go on with; what earlier ones acknowledged is in it.
@@ -42,8 +44,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`reads` and `writes` are paths below the run folder; `run` returns what people should know of its end.
+    """`reads` and `writes` are paths below the run folder; a folder stands for all files in it. `run` returns what people
 
+    should know of its end. `adds`: files that several stages write in turn, so that no receipt can vouch for them.
     `limit_s`: how long it may take where that is more than runs are given. `elsewhere`: what it makes lies outside the run
     folder, where no receipt can vouch for it, so the stage looks itself whether there is anything left to do. `lane`: the
     workers that perform it. `takes`: the inputs that it reads, by name; None for all of them. `alone`: asked for by name
@@ -62,6 +65,7 @@ class Stage:
     alone: bool = False
     saves: bool = False
     keys: bool = False
+    adds: tuple[str, ...] = ()
 
 
 def perform(stage: Stage, job: Job) -> Mapping[str, str]:
@@ -86,7 +90,14 @@ def _given(stage: Stage, job: Job) -> dict[str, Any]:
 
 
 def _digests(paths: tuple[str, ...], folder: Path) -> dict[str, str]:
-    return {path: file_digest(folder / path) for path in paths if (folder / path).is_file()}
+    names = [name for path in paths for name in _names(folder, path)]
+    return {name: file_digest(folder / name) for name in names}
+
+
+def _names(folder: Path, path: str) -> list[str]:
+    """The file at a path, or those below a folder, but for what a write that was killed left: its name begins with a dot."""
+    found = sorted((folder / path).rglob("*")) if (folder / path).is_dir() else [folder / path]
+    return [one.relative_to(folder).as_posix() for one in found if one.is_file() and not one.name.startswith(".")]
 
 
 def _read(receipt: Path) -> dict[str, Any] | None:

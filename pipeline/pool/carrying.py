@@ -2,7 +2,8 @@
 
 The child performs one stage (`perform.py`) in a process group of its own. It holds the lock on the run's folder: an
 attempt whose worker was lost may still have a child here, which is ended before the next begins. The worker feeds it
-through its standard input as often as it renews the lease; one that is not fed for a lease ends itself.
+through its standard input as often as it renews the lease; one that is not fed for a lease ends itself. What people think
+of samples goes the same way.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ log = logging.getLogger("labpipe.worker")
 SECRET = re.compile(r"KEY|PASS|SECRET|TOKEN|^LABBOT_\w+_URL$")  # in the name of a variable that children do not inherit
 STARVED = 0.8  # of a lease without being fed: the child ended itself
 SAVE_S = 5.0  # between two times that a stage's records are kept for other hosts
+LEFT = ("low_s", "high_s")  # the seconds that a stage may say it still takes
 STEPS = 1000  # of a child that wait for Redis; beyond that the oldest are left out
 
 
@@ -70,6 +72,7 @@ class Carrying:
         self._child: asyncio.subprocess.Process | None = None
         self._stage: Stage | None = None
         self._written_as = 0
+        self._rated = 0  # as often there had been a thumb when the child was told of all of them
         self._fed = time.monotonic()
         self._why = ""  # "stopping", "lost", "back", or a sentence: why the child is being ended
         self._ending: asyncio.Task[None] | None = None
@@ -83,12 +86,18 @@ class Carrying:
         if state not in ("running", "waiting") and not self._why:  # one that waits is ours until another takes it
             self._end(state)
 
-    def feed(self) -> None:
-        """Let the child know that its worker is there."""
+    def feed(self, news: Mapping[str, Any] | None = None) -> None:
+        """Let the child know that its worker is there, and what is new."""
         self._fed = time.monotonic()
         if self._child and self._child.stdin and self._child.returncode is None:
             with suppress(OSError, RuntimeError):  # it is just ending
-                self._child.stdin.write(b"\n")
+                self._child.stdin.write((json.dumps(news) if news else "").encode() + b"\n")
+
+    async def hear(self, rated: int) -> None:
+        """Tell the child what people think of samples, where it has not been told yet. Raises Temporary."""
+        if self._child and rated != self._rated:  # one that is only begun is told so with its first line
+            self._rated, thumbs = await self.ledger.thumbs(self.run_id)
+            self.feed({"thumbs": thumbs})
 
     def hand_back(self) -> None:
         """End the child, which may save; the run waits again, for another worker."""
@@ -112,7 +121,7 @@ class Carrying:
                 await processes.end(self._child, self.terms.stop_s)
 
     async def _stages(self) -> str:
-        facts: dict[str, str] = {}
+        facts = await insist(lambda: self.ledger.found(self.run_id))
         while record := await insist(lambda: self.ledger.record(self.run_id)):
             if record.fence != self.fence:
                 return "lost"
@@ -137,7 +146,7 @@ class Carrying:
                 return await self._not_done(stage, ended)
             seconds = time.monotonic() - began
             self.counts.stage(record.recipe, stage.name, seconds)
-            files = await self.depot.keep(self.run_id, (*stage.reads, *stage.writes, "receipts", "log"))
+            files = await self.depot.keep(self.run_id, (*stage.reads, *stage.writes, *stage.adds, "receipts", "log"))
             await insist(lambda: self.ledger.did(self.run_id, self.fence, stage.name, seconds, files))  # noqa: B023, awaited here
             self.tries = 1
         return "lost"
@@ -215,6 +224,7 @@ class Carrying:
         return ended
 
     async def _begin(self, stage: Stage, lock: IO[str]) -> asyncio.subprocess.Process:
+        self._rated, thumbs = await insist(lambda: self.ledger.thumbs(self.run_id))
         child = await asyncio.create_subprocess_exec(
             *(*self.terms.command, "stage", str(self.folder), stage.name, "--fed"),
             stdin=asyncio.subprocess.PIPE,
@@ -234,6 +244,7 @@ class Carrying:
             "fence": self._number(),
             "lease_s": self.terms.lease_s,
             "memory_bytes": self.terms.memory_bytes,
+            "thumbs": thumbs,
         }
         assert child.stdin
         child.stdin.write(json.dumps(given).encode() + b"\n")
@@ -284,6 +295,8 @@ class Carrying:
     async def _tell(self, steps: "asyncio.Queue[dict[str, Any] | None]", ended: Ended) -> None:
         """Record a child's steps, each with the facts of those before it; while Redis is away they wait."""
         while said := await steps.get():
+            if said.get("stage"):  # one begins, or ends: what another said of its own end holds no more
+                ended.facts = {name: fact for name, fact in ended.facts.items() if name not in LEFT}
             ended.facts.update(said.get("facts", {}))
             words = (str(said.get("stage", "")), float(said.get("fraction", 0.0)), dict(ended.facts))
             state = await insist(lambda: self.ledger.tell(self.run_id, self.fence, *words))  # noqa: B023, awaited here

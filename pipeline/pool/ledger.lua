@@ -8,9 +8,30 @@ local DUE = 1000000000000   -- a score above it is a time in ms, before which th
 local BELLS = 64            -- a bell that rang so often without being heard says nothing more
 local SPENT = 50            -- times that are remembered of each stage
 local SCANNED = 2000        -- runs that are looked at for one whose person may have another running
+local ORDERS = 8            -- askings of a run that are known by their names
+local THUMBS = 500          -- samples of a run that people say of what they think
 
 local function has(list, name)
   return string.find(' ' .. list .. ' ', ' ' .. name .. ' ', 1, true) ~= nil
+end
+
+-- A list without the names of another.
+local function without(list, names)
+  local left = {}
+  for name in string.gmatch(list or '', '%S+') do
+    if not has(names, name) then table.insert(left, name) end
+  end
+  return table.concat(left, ' ')
+end
+
+-- The names of the last askings, the newest in front.
+local function newest(order, heard)
+  if order == '' then return heard or '' end
+  local names = {order}
+  for name in string.gmatch(without(heard, order), '%S+') do
+    if #names < ORDERS then table.insert(names, name) end
+  end
+  return table.concat(names, ' ')
 end
 
 local function now_ms()
@@ -28,7 +49,7 @@ local function step(run, state, at, stage, fraction, facts)
   redis.call('HSET', key, 'state', state, 'facts', facts)
   redis.call('XADD', key .. ':steps', 'MAXLEN', '~', STEPS, '*', 'number', number, 'state', state, 'at', at,
     'stage', stage, 'fraction', fraction, 'facts', facts)
-  for _, name in ipairs({key, key .. ':steps', key .. ':files'}) do redis.call('EXPIRE', name, KEPT_S) end
+  for _, name in ipairs({key, key .. ':steps', key .. ':files', key .. ':thumbs'}) do redis.call('EXPIRE', name, KEPT_S) end
   redis.call('PUBLISH', 'runs', run)
 end
 
@@ -118,22 +139,25 @@ local function reap(at)
   return lost
 end
 
---- start: run at recipe person weight lane wanted cost scopes body order
-local run, at, recipe, person, weight, lane, wanted, cost, scopes, body, order = unpack(ARGV)
+--- start: run at recipe person weight lane wanted cost scopes body order redo
+local run, at, recipe, person, weight, lane, wanted, cost, scopes, body, order, redo = unpack(ARGV)
 local state, before, did, heard = of(run, 'state', 'wanted', 'did', 'order')
-if state and order ~= '' and order == heard then return {'there'} end -- whoever asks had no answer the first time
+if state and order ~= '' and has(heard or '', order) then return {'there'} end -- whoever asks had no answer the first time
+order = newest(order, heard)
 if state == 'waiting' or state == 'running' then
+  -- What is being performed may have begun with what was wanted before: it counts as done only the time after.
+  local now = string.match(without(before, did), '%S+')
+  if state == 'running' and now and has(redo, now) then redis.call('HSET', 'run:' .. run, 'again', now) end
   for name in string.gmatch(wanted, '%S+') do
     if not has(before, name) then before = before .. ' ' .. name end
   end
-  redis.call('HSET', 'run:' .. run, 'wanted', before, 'order', order)
+  redis.call('HSET', 'run:' .. run, 'wanted', before, 'did', without(did, redo), 'order', order)
   return {'there'}
 elseif state == 'stopping' then
   return {'there'}
 elseif state == 'done' then
-  local fresh = false
-  for name in string.gmatch(wanted, '%S+') do fresh = fresh or not has(did, name) end
-  if not fresh then return {'there'} end
+  did = without(did, redo)
+  if without(wanted, did) == '' then return {'there'} end
 else
   did = ''
 end
@@ -143,7 +167,7 @@ local fence = redis.call('HINCRBY', 'run:' .. run, 'fence', state and 1 or 0)
 redis.call('HSETNX', 'run:' .. run, 'number', -1)
 redis.call('HSET', 'run:' .. run, 'recipe', recipe, 'person', person, 'weight', weight, 'lane', lane, 'wanted', wanted,
   'did', did, 'cost', cost, 'scopes', scopes, 'tries', 0, 'worker', '', 'start', tag(lane, person, cost, weight), 'asked', at,
-  'order', order)
+  'order', order, 'found', '{}')
 redis.call('ZREM', 'runs:dead', run)
 redis.call('SET', 'arq:job:' .. run, body, 'PX', KEPT_S * 1000)
 count(run, 'waiting', 1)
@@ -216,7 +240,7 @@ fence = redis.call('HINCRBY', 'run:' .. run, 'fence', 1)
 local tries = redis.call('HINCRBY', 'run:' .. run, 'tries', 1)
 redis.call('SET', lease, worker .. ':' .. fence, 'PX', lease_ms)
 redis.call('HSET', 'runs:carried', run, lane)
-redis.call('HSET', 'run:' .. run, 'worker', worker, 'claimed', at)
+redis.call('HSET', 'run:' .. run, 'worker', worker, 'claimed', at, 'again', '')
 local shares = 'lane:' .. lane .. ':shares'
 if tonumber(start) > tonumber(redis.call('HGET', shares, '#') or FIRST) then redis.call('HSET', shares, '#', start) end
 step(run, 'running', at, '', 0, '{}')
@@ -241,6 +265,7 @@ for index = 4, #ARGV, 2 do
   end
   if state == 'running' or state == 'stopping' then redis.call('SET', lease, token, 'PX', lease_ms) else state = 'lost' end
   table.insert(found, state)
+  table.insert(found, of(run, 'rated') or '0')
 end
 return found
 
@@ -258,12 +283,12 @@ return state
 
 --- did: run fence stage seconds [path blob ...]
 local run, mine, stage, seconds = unpack(ARGV)
-local state, fence, recipe, did = of(run, 'state', 'fence', 'recipe', 'did')
+local state, fence, recipe, did, again = of(run, 'state', 'fence', 'recipe', 'did', 'again')
 if fence ~= mine then return 'lost' end
 for index = 5, #ARGV, 2 do redis.call('HSET', 'run:' .. run .. ':files', ARGV[index], ARGV[index + 1]) end
 if stage ~= '' then
-  if not has(did, stage) then did = did == '' and stage or did .. ' ' .. stage end
-  redis.call('HSET', 'run:' .. run, 'did', did, 'tries', 1, 'found', of(run, 'facts'))
+  if again ~= stage and not has(did, stage) then did = did == '' and stage or did .. ' ' .. stage end
+  redis.call('HSET', 'run:' .. run, 'did', did, 'again', '', 'tries', 1, 'found', of(run, 'facts'))
   local spent = 'runs:spent:' .. recipe .. ':' .. stage
   redis.call('LPUSH', spent, seconds)
   redis.call('LTRIM', spent, 0, SPENT - 1)
@@ -322,6 +347,23 @@ end
 ring('bell:' .. worker .. ':' .. of(run, 'lane'))
 return 'stopping'
 
+--- rate: run sample thumb person
+local run, sample, thumb, person = unpack(ARGV)
+local state, worker, lane = of(run, 'state', 'worker', 'lane')
+local key, said = 'run:' .. run .. ':thumbs', thumb .. ' ' .. person
+local before = redis.call('HGET', key, sample)
+if not state or (thumb ~= '' and not before and redis.call('HLEN', key) >= THUMBS) then return 0 end
+if before == said or (thumb == '' and not before) then return 1 end
+if thumb == '' then
+  redis.call('HDEL', key, sample)
+else
+  redis.call('HSET', key, sample, said)
+  redis.call('EXPIRE', key, redis.call('TTL', 'run:' .. run))
+end
+redis.call('HINCRBY', 'run:' .. run, 'rated', 1)
+if state == 'running' then ring('bell:' .. worker .. ':' .. lane) end
+return 1
+
 --- again: run body
 local run, body = unpack(ARGV)
 local state = of(run, 'state')
@@ -338,7 +380,7 @@ return 1
 local run = ARGV[1]
 local state = of(run, 'state')
 if state and not has('done failed cancelled', state) then return 0 end
-redis.call('DEL', 'run:' .. run, 'run:' .. run .. ':steps', 'run:' .. run .. ':files')
+for _, what in ipairs({'', ':steps', ':files', ':thumbs'}) do redis.call('DEL', 'run:' .. run .. what) end
 redis.call('ZREM', 'runs:dead', run)
 return 1
 

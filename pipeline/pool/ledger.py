@@ -33,6 +33,7 @@ LEASE_S = 120  # the longest lease that can be configured
 KEYS: dict[str, tuple[str, int]] = {
     "run:{run}": ("a run's record: recipe, person, state, facts, fence", 30 * DAY_S),
     "run:{run}:steps": ("its steps, the newest 1,000", 30 * DAY_S),
+    "run:{run}:thumbs": ("which of its samples people like, which not, and who says so", 30 * DAY_S),
     "run:{run}:files": ("what its stages wrote, by path: digest and size, where artefacts are kept apart", 30 * DAY_S),
     "runs:carried": ("runs that a worker has, and their lanes", 0),
     "runs:waiting": ("how many runs wait, by person and workspace", 0),
@@ -56,7 +57,10 @@ KEYS: dict[str, tuple[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run as it stands. `number` counts its steps; `facts` are texts for people; `wanted` stages, of which `did` are done."""
+    """A run as it stands. `number` counts its steps; `facts` are texts for people; `wanted` stages, of which `did` are done.
+
+    `orders` are the names of the last askings, the newest in front.
+    """
 
     id: str
     recipe: str
@@ -74,6 +78,7 @@ class Record:
     tries: int = 0
     asked: float = 0.0
     claimed: float = 0.0
+    orders: tuple[str, ...] = ()
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -98,6 +103,7 @@ class Ask:
     """What a run is begun with. `scopes`: a limit each, (name, most that wait, most that run), 0 for none.
 
     `order` names the asking: asked again by the same name, the run stays as it is, even if it has failed meanwhile.
+    `redo`: stages that are to be performed though they are done.
     """
 
     run: str
@@ -109,6 +115,18 @@ class Ask:
     cost_s: float = COST_S
     scopes: tuple[tuple[str, int, int], ...] = ()
     order: str = ""
+    redo: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a renewal says of a run: "running", "stopping", or "lost" for what others have by now.
+
+    `rated` rises with every thumb of its samples.
+    """
+
+    state: str
+    rated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +151,8 @@ class Ledger:
         """
         scopes = " ".join(f"{_word(name)}={waiting},{running}" for name, waiting, running in ask.scopes)
         body = job(ask.run, int(self.clock() * 1000))
-        words = (ask.recipe, ask.person, ask.weight, ask.lane, " ".join(ask.wanted), ask.cost_s, scopes, body, ask.order)
-        said = await self._do("start", ask.run, self.clock(), *words)
+        words = (ask.recipe, ask.person, ask.weight, ask.lane, " ".join(ask.wanted), ask.cost_s, scopes, body)
+        said = await self._do("start", ask.run, self.clock(), *words, _word(ask.order), " ".join(ask.redo))
         return said[0].decode(), said[1].decode() if said[1:] else "", int(said[2]) if said[2:] else 0
 
     async def refuse(self, run: str, facts: Mapping[str, str], wanted: Sequence[str] = ()) -> None:
@@ -155,11 +173,12 @@ class Ledger:
         said = await self._do("claim", run, worker, _ms(lease_s), self.clock())
         return (int(said[1]), int(said[2])) if said[0] == b"ours" else None
 
-    async def renew(self, worker: str, lease_s: float, carried: Mapping[str, int]) -> dict[str, str]:
-        """Renew the leases of runs by their fences: "running", "stopping", or "lost" for what others have by now."""
+    async def renew(self, worker: str, lease_s: float, carried: Mapping[str, int]) -> dict[str, Held]:
+        """Renew the leases of runs by their fences."""
         words = [word for pair in carried.items() for word in pair]
-        said = await self._do("renew", worker, _ms(lease_s), self.clock(), *words)
-        return dict(zip(carried, _texts(said), strict=True))
+        said = _texts(await self._do("renew", worker, _ms(lease_s), self.clock(), *words))
+        held = (Held(state, int(rated)) for state, rated in zip(said[::2], said[1::2], strict=True))
+        return dict(zip(carried, held, strict=True))
 
     async def tell(self, run: str, fence: int, stage: str, fraction: float, facts: Mapping[str, str]) -> str:
         """Record a step of an attempt; returns the run's state, or "lost" where the attempt no longer counts."""
@@ -184,6 +203,27 @@ class Ledger:
     async def cancel(self, run: str, by: str) -> str:
         """Ask a run to stop; one that waits is over at once. Returns its state, "" if there is none."""
         return _text(await self._do("cancel", run, self.clock(), by))
+
+    async def rate(self, run: str, sample: str, thumb: str, person: str) -> bool:
+        """Keep a person's thumb, or with "" take the sample's away; False where there is no run or no room for more."""
+        return bool(await self._do("rate", run, sample, thumb, person))
+
+    async def thumbs(self, run: str) -> tuple[int, dict[str, str]]:
+        """The thumbs of a run's samples, and how often there was one by now."""
+        words = (("HGET", f"run:{run}", "rated"), ("HGETALL", f"run:{run}:thumbs"))
+        rated, rows = await self.memory.all(words, atomic=True)
+        return int(rated or 0), {sample: said.partition(" ")[0] for sample, said in _pairs(rows).items()}
+
+    async def thumbed(self, person: str) -> dict[str, dict[str, str]]:
+        """The thumbs that are a person's, by run, whoever's the run is."""
+        keys = [key async for key in self.memory.keys("run:*:thumbs")]
+        runs = [key.removeprefix("run:").removesuffix(":thumbs") for key in dict.fromkeys(keys)]
+        rows = await self.memory.all(("HGETALL", f"run:{run}:thumbs") for run in runs)
+        mine = {}
+        for run, row in zip(runs, rows, strict=True):
+            said = {sample: one.partition(" ") for sample, one in _pairs(row).items()}
+            mine[run] = {sample: thumb for sample, (thumb, _, whose) in said.items() if whose == person}
+        return {run: thumbs for run, thumbs in mine.items() if thumbs}
 
     async def again(self, run: str) -> None:
         """Write down anew what arq delivers of a run that goes on; a run that has ended has nothing left of it."""
@@ -232,6 +272,10 @@ class Ledger:
         """What stages wrote, by path, as `did` was told."""
         return _pairs(await self.memory.do("HGETALL", f"run:{run}:files"))
 
+    async def found(self, run: str) -> dict[str, str]:
+        """What the stages that are done since the run was asked for have told."""
+        return dict(json.loads(await self.memory.do("HGET", f"run:{run}", "found") or "{}"))
+
     async def register(
         self, worker: str, lease_s: float, told: str, slots: Mapping[Lane, int], *, draining: bool, sweep: bool
     ) -> bool:
@@ -273,6 +317,7 @@ def _record(run: str, row: Any) -> Record | None:
     made |= {name: float(found.get(name) or 0) for name in ("asked", "claimed")}
     made |= {name: tuple(found.get(name, "").split()) for name in ("wanted", "did")}
     lane, weight = found.get("lane") or "cpu", float(found.get("weight") or 1)
+    made |= {"orders": tuple(found.get("order", "").split())}
     return Record(**made, id=run, lane=lane, weight=weight, facts=json.loads(found["facts"]))
 
 

@@ -31,7 +31,9 @@ def words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     run.add_argument(
         "entry", nargs="?", type=Path, metavar="ENTRY", help="a qna.yaml whose path tells its place in the taxonomy"
     )
-    run.add_argument("--until", metavar="STAGE", help="the last stage that is wanted (all)")
+    run.add_argument(
+        "--until", metavar="STAGE", help="the last stage that is wanted (all); precheck and propose run only if they are named"
+    )
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an input: name=tiny for recipe model")
     run.add_argument("--folder", type=Path, metavar="DIR", help="the run's folder (one in LABBOT_DATA/by-hand)")
     worker = commands.add_parser(

@@ -1,8 +1,9 @@
 """Performs a stage of a run in this process, and says how it goes: a JSON line a step on standard output.
 
 `labpipe stage` is a worker's child. The worker's first line on standard input says with which settings, at which attempt
-and within how much memory; every later one says that the worker is there. Without one for a lease, or when the input
-ends, the process ends its whole group: the run is somebody else's by then.
+and within how much memory; every later one says that the worker is there, and, as JSON, what people think of samples
+where that is new. Without one for a lease, or when the input ends, the process ends its whole group: the run is somebody
+else's by then.
 """
 
 import json
@@ -14,12 +15,14 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pipeline import recipe
-from pipeline.errors import Failed, Invalid, LabError, Temporary
+from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
 from pipeline.files import taken
 from pipeline.pool import layout
 from pipeline.stage import Job, Stage, perform
@@ -36,17 +39,20 @@ def stage(folder: Path, name: str, *, fed: bool) -> int:
         if not line:
             return 1  # the worker ended before it said anything
         given = json.loads(line)
-        threading.Thread(target=_watch, args=(float(given["lease_s"]) * MARGIN,), daemon=True).start()
+    fed_with = Feed(given.get("thumbs", {}))
+    if fed:
+        threading.Thread(target=fed_with.watch, args=(float(given["lease_s"]) * MARGIN,), daemon=True).start()
     signal.signal(signal.SIGTERM, _leave)
     memory_bytes = int(given.get("memory_bytes", 0))
     _limit(memory_bytes)
     try:
         begun = layout.read(folder)
-        found = {one.name: one for one in recipe.stages(begun.recipe)}
+        found = {one.name: one for one in recipe.every(begun.recipe)}
         if name not in found:
             raise Failed(f"recipe {begun.recipe} has no stage {name!r}: this labbot may be of another version")
         settings = {**begun.settings.get(name, {}), **given.get("settings", {})}
-        _perform(found[name], folder, begun.inputs, settings, int(given.get("fence", 0)))
+        job = Job(folder, begun.inputs, settings, _report, int(given.get("fence", 0)), fed_with.thumbs)
+        _perform(found[name], job)
     except Exception as error:  # whatever it is, the last line says it
         _say("", 0.0, _told(error, memory_bytes))
         if isinstance(error, LabError | OSError):
@@ -63,7 +69,8 @@ def stage(folder: Path, name: str, *, fed: bool) -> int:
 def by_hand(folder: Path, until: str | None, pauses_s: Sequence[float] = ()) -> int:
     """Perform the stages of a run one after the other, with no Redis and no worker. Finished ones are free.
 
-    What may pass is tried again after each of the pauses.
+    What may pass is tried again after each of the pauses. What somebody thinks of samples may lie in `thumbs.json`, "up" or
+    "down" by the sample's id; it is read anew whenever a stage asks.
     """
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -83,7 +90,8 @@ def by_hand(folder: Path, until: str | None, pauses_s: Sequence[float] = ()) -> 
 def _insist(stage: Stage, folder: Path, begun: layout.Begun, pauses_s: Sequence[float]) -> None:
     for pause_s in (*pauses_s, None):
         try:
-            return _perform(stage, folder, begun.inputs, begun.settings.get(stage.name, {}), 0)
+            settings = begun.settings.get(stage.name, {})
+            return _perform(stage, Job(folder, begun.inputs, settings, _report, thumbs=partial(_thumbs, folder)))
         except Temporary as error:
             if pause_s is None:
                 raise
@@ -91,10 +99,26 @@ def _insist(stage: Stage, folder: Path, begun: layout.Begun, pauses_s: Sequence[
             time.sleep(pause_s)
 
 
-def _perform(stage: Stage, folder: Path, inputs: Mapping[str, Any], settings: Mapping[str, Any], fence: int) -> None:
+def _perform(stage: Stage, job: Job) -> None:
     _say(stage.name, 0.0, {"stage": stage.name})
-    job = Job(folder, inputs, settings, lambda fraction, facts: _say("", fraction, facts), fence)
     _say(stage.name, 1.0, perform(stage, job))
+
+
+def _report(fraction: float, facts: Mapping[str, str]) -> None:
+    _say("", fraction, facts)
+
+
+def _thumbs(folder: Path) -> Mapping[str, str]:
+    try:
+        found = json.loads((folder / "thumbs.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Invalid(Problem("thumbs.unreadable", str(error), str(folder / "thumbs.json"))) from None
+    if not isinstance(found, dict) or not all(one in ("up", "down") for one in found.values()):
+        fix = 'Write it like {"3f2a": "up", "77b0": "down"}.'
+        raise Invalid(Problem("thumbs.unreadable", "these are no thumbs", str(folder / "thumbs.json"), fix))
+    return found
 
 
 def _say(stage: str, fraction: float, facts: Mapping[str, str]) -> None:
@@ -143,8 +167,21 @@ def _first_line() -> bytes:
     return line if line.endswith(b"\n") else b""
 
 
-def _watch(patience_s: float) -> None:
-    """End this process and all it started when its worker is gone, or does not say for so long that it is there."""
-    while select.select([0], [], [], patience_s)[0] and os.read(0, 4096):
-        continue
-    os.killpg(0, signal.SIGKILL)
+class Feed:
+    """What the worker says while the stage is performed; `watch` hears it, in a thread of its own."""
+
+    def __init__(self, thumbs: Mapping[str, str]) -> None:
+        self._thumbs = thumbs
+
+    def thumbs(self) -> Mapping[str, str]:
+        return self._thumbs
+
+    def watch(self, patience_s: float) -> None:
+        """End this process and all it started when its worker is gone, or does not say for so long that it is there."""
+        rest = b""
+        while select.select([0], [], [], patience_s)[0] and (piece := os.read(0, 4096)):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in filter(None, lines):
+                with suppress(ValueError, KeyError, TypeError):  # of a worker of another version: it is there all the same
+                    self._thumbs = dict(json.loads(line)["thumbs"])
+        os.killpg(0, signal.SIGKILL)

@@ -157,9 +157,13 @@ class Pool:
     async def _renewed(self) -> None:
         carried = {run: one.fence for run, one in self.carried.items()}
         if carried:
-            for run, state in (await self.ledger.renew(self.name, self.terms.lease_s, carried)).items():
-                if run in self.carried and self.carried[run].fence == carried[run]:
-                    self.carried[run].told(state)
+            held = await self.ledger.renew(self.name, self.terms.lease_s, carried)
+            ours = [one for run, one in self.carried.items() if run in held and one.fence == carried[run]]
+            for one in ours:
+                one.told(held[one.run_id].state)
+            for one in ours:
+                if held[one.run_id].state != "lost":
+                    await one.hear(held[one.run_id].rated)
         await self._register()
 
     async def _back(self) -> None:

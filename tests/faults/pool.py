@@ -254,7 +254,7 @@ class Play:
             await ledger.did(run, fence, "second", 0.1, {"second.json": "none"}),
             await ledger.finish(run, fence, "failed", {"cause": "a late writer"}),
             await ledger.back(run, fence, {"late": "yes"}, lane="cpu"),
-            (await ledger.renew("late", LEASE_S, {run: fence}))[run],
+            (await ledger.renew("late", LEASE_S, {run: fence}))[run].state,
         ]
         self.refused += len(said)
         if set(said) != {"lost"}:

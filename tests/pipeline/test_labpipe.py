@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import HOME, git
+from tests.pipeline.trial import COMMAND
 
+LABPIPE = (sys.executable, "-m", "pipeline")
 LEAF = "compositional_skills/linguistics/order_tickets"
 
 
@@ -134,12 +136,13 @@ def test_a_template_that_is_gone_is_told_by_its_name(tmp_path: Path, checkout: P
 # --- labpipe run
 
 
-def by_hand(data: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
+def by_hand(data: Path, *words: str, command: tuple[str, ...] = LABPIPE) -> tuple[int, list[dict[str, Any]], str]:
     """`labpipe run` in an installation of its own that knows no model."""
     places = {"LABBOT_DATA": str(data), "LABBOT_HOME": str(HOME)}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LABBOT")}
-    command = [sys.executable, "-m", "pipeline", "run", *words]
-    done = subprocess.run(command, cwd=HOME, env={**kept, **places}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*command, "run", *words], cwd=HOME, env={**kept, **places}, capture_output=True, text=True, timeout=60, check=False
+    )
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
@@ -189,3 +192,24 @@ def test_a_precheck_without_a_model_says_what_to_do(tmp_path: Path, entry: Path)
     status, steps, _ = by_hand(tmp_path / "data", "contribution", str(entry), "--until", "precheck")
 
     assert (status, steps[-1]["facts"]["code"], steps[-1]["facts"]["by"]) == (1, "precheck.no_model", "Invalid")
+
+
+def test_by_hand_thumbs_lie_in_a_file_of_the_runs_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ("one", "--folder", str(folder), "--set", "one=heard=")
+    none = by_hand(tmp_path, *words, command=COMMAND)
+    (folder / "thumbs.json").write_text('{"s2": "down", "s1": "up"}', encoding="utf-8")
+    some = by_hand(tmp_path, *words[:-1], "one=heard=s1:up,s2:down", command=COMMAND)
+
+    assert (none[0], some[0]) == (0, 0), (none, some)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"s1": "great"}', '{"s1": ["up"]}', "\udc80"])
+def test_a_file_of_thumbs_that_is_none_is_told_by_its_name(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "thumbs.json").write_bytes(text.encode(errors="surrogatepass"))
+    status, steps, said = by_hand(tmp_path, "one", "--folder", str(folder), "--set", "one=heard=", command=COMMAND)
+
+    assert (status, steps[-1]["facts"]["code"], "Traceback" in said) == (1, "thumbs.unreadable", False)
+    assert str(folder / "thumbs.json") in said

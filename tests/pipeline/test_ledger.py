@@ -10,7 +10,7 @@ import pytest
 from arq.jobs import deserialize_job_raw, serialize_job
 
 from pipeline.memory import Memory
-from pipeline.pool.ledger import ENDED, KEYS, Ask, Ledger, job, scripts
+from pipeline.pool.ledger import ENDED, KEYS, Ask, Held, Ledger, job, scripts
 
 AT = 1767312000.0
 LEASE_S = 5.0
@@ -144,6 +144,161 @@ async def test_a_run_that_stops_when_its_worker_is_lost_is_cancelled(ledger: Led
     assert (await state(ledger), await counts(ledger)) == ("cancelled", {})
 
 
+# --- stages that are performed again
+
+
+async def performed(ledger: Ledger, *names: str) -> None:
+    """Carry r1 through these stages to its end."""
+    fence = await claim(ledger)
+    for name in names:
+        await ledger.did("r1", fence, name, 1.0, {})
+    assert await ledger.finish("r1", fence, "done", {}) == "done"
+
+
+async def left(ledger: Ledger) -> tuple[str, ...]:
+    record = await ledger.record("r1")
+    assert record
+    return record.left
+
+
+async def test_a_run_that_is_done_begins_anew_with_the_stages_that_are_to_be_redone(ledger: Ledger) -> None:
+    wanted = ("one", "two", "three")
+    await begin(ledger, wanted=wanted, order="o1")
+    await performed(ledger, *wanted)
+    begun = await begin(ledger, wanted=wanted, order="o2", redo=("two", "three"))
+    record = await ledger.record("r1")
+
+    assert record and (begun, record.state, record.did, record.left) == ("begun", "waiting", ("one",), ("two", "three"))
+    assert record.orders == ("o2", "o1")
+
+
+async def test_the_same_asking_redoes_nothing_twice_whatever_was_asked_since(ledger: Ledger) -> None:
+    await begin(ledger, order="o0")
+    await performed(ledger, "one")
+    said = []
+    for order in ("o1", "o2", "o1", "o0", "o2"):
+        said.append(await begin(ledger, order=order, redo=("one",)))
+        if await left(ledger):
+            await performed(ledger, "one")
+
+    assert said == ["begun", "begun", "there", "there", "there"]
+
+
+async def test_the_last_eight_askings_are_known(ledger: Ledger) -> None:
+    for number in range(12):
+        await begin(ledger, order=f"o{number}")
+    await begin(ledger)
+    await begin(ledger, order="o 9")  # a blank would make two of it
+    record = await ledger.record("r1")
+
+    assert record and record.orders == ("o_9", *(f"o{number}" for number in range(11, 4, -1)))
+
+
+async def test_a_run_that_waits_has_what_is_to_be_redone_before_it(ledger: Ledger) -> None:
+    wanted = ("one", "two")
+    await begin(ledger, wanted=wanted)
+    fence = await claim(ledger)
+    await ledger.did("r1", fence, "one", 1.0, {})
+    await ledger.back("r1", fence, {}, lane="cpu")
+    said = await begin(ledger, wanted=wanted, redo=("one",))
+
+    assert (said, await left(ledger)) == ("there", ("one", "two"))
+    await performed(ledger, "one", "two")
+
+
+async def test_what_is_being_performed_when_it_is_to_be_redone_counts_only_the_next_time(ledger: Ledger) -> None:
+    wanted = ("one", "two", "three")
+    await begin(ledger, wanted=wanted)
+    fence = await claim(ledger)
+    await ledger.did("r1", fence, "one", 1.0, {})
+    await begin(ledger, wanted=wanted, redo=("one", "two", "three"))
+    found = [await left(ledger)]
+    for name in ("two", "one", "two", "three"):
+        await ledger.did("r1", fence, name, 1.0, {})
+        found.append(await left(ledger))
+
+    assert found == [wanted, wanted, ("two", "three"), ("three",), ()]
+
+
+async def test_a_stage_that_is_lost_with_its_worker_is_not_performed_once_too_often(ledger: Ledger) -> None:
+    await begin(ledger)
+    await claim(ledger)
+    await begin(ledger, redo=("one",))
+    await lose(ledger)
+    await ledger.reap()
+
+    await performed(ledger, "one")
+
+
+async def test_a_run_that_was_about_to_be_done_goes_on_with_what_is_to_be_redone(ledger: Ledger) -> None:
+    await begin(ledger)
+    fence = await claim(ledger)
+    await ledger.did("r1", fence, "one", 1.0, {})
+    await begin(ledger, redo=("one",))
+
+    assert (await ledger.finish("r1", fence, "done", {}), await left(ledger)) == ("more", ("one",))
+
+
+# --- thumbs
+
+
+async def test_the_newest_thumb_of_a_sample_counts_until_it_is_taken_away(ledger: Ledger) -> None:
+    await begin(ledger)
+    for sample, thumb, person in (("s1", "up", "alice"), ("s2", "up", "alice"), ("s1", "down", "bob smith"), ("s2", "", "bob")):
+        assert await ledger.rate("r1", sample, thumb, person)
+    whose = [await ledger.thumbed(person) for person in ("alice", "bob smith", "carol")]
+
+    assert (await ledger.thumbs("r1"), whose) == ((4, {"s1": "down"}), [{}, {"r1": {"s1": "down"}}, {}])
+
+
+async def test_a_renewal_tells_of_new_thumbs_and_of_no_others(ledger: Ledger) -> None:
+    await begin(ledger)
+    fence = await claim(ledger)
+    rated = []
+    for sample, thumb in (("s1", "up"), ("s1", "up"), ("s2", ""), ("s1", "down")):
+        assert await ledger.rate("r1", sample, thumb, "alice")
+        rated.append((await ledger.renew("w1", LEASE_S, {"r1": fence}))["r1"])
+
+    assert rated == [Held("running", 1)] * 3 + [Held("running", 2)]
+
+
+async def test_a_thumb_rings_for_the_worker_that_carries_the_run(ledger: Ledger) -> None:
+    await begin(ledger)
+    await ledger.rate("r1", "s1", "up", "alice")
+    early = [key async for key in ledger.memory.keys("bell:*")]
+    await claim(ledger)
+    await ledger.rate("r1", "s2", "up", "alice")
+
+    assert (early, await ledger.memory.do("LLEN", "bell:w1:cpu")) == ([], 1)
+
+
+async def test_there_is_room_for_so_many_thumbs_in_a_run_that_there_is(ledger: Ledger) -> None:
+    none = await ledger.rate("r1", "s0", "up", "alice"), await ledger.memory.do("EXISTS", "run:r1", "run:r1:thumbs")
+    await begin(ledger)
+    kept = [await ledger.rate("r1", f"s{number}", "up", "alice") for number in range(501)]
+    moved = await ledger.rate("r1", "s499", "down", "alice"), await ledger.rate("r1", "s0", "", "alice")
+
+    assert none == (False, 0)
+    assert (kept, moved) == ([True] * 500 + [False], (True, True))
+    assert await ledger.rate("r1", "s500", "up", "alice")
+
+
+async def test_thumbs_are_kept_as_long_as_their_run_and_forgotten_with_it(ledger: Ledger) -> None:
+    await begin(ledger)
+    await performed(ledger, "one")
+    await ledger.memory.do("EXPIRE", "run:r1", 1000)
+    await ledger.rate("r1", "s1", "up", "alice")
+    seconds = await ledger.memory.do("TTL", "run:r1:thumbs")
+    await begin(ledger, redo=("one",))
+    longer = await ledger.memory.do("TTL", "run:r1:thumbs")
+    await performed(ledger, "one")
+    await ledger.forget("r1")
+
+    assert 990 <= seconds <= 1000
+    assert longer > 7 * 86_400
+    assert await ledger.thumbs("r1") == (0, {})
+
+
 # --- leases and fences
 
 
@@ -160,7 +315,7 @@ async def test_a_lease_that_ran_out_lets_the_run_wait_and_the_late_attempt_write
         await ledger.did("r1", late, "one", 1.0, {"a.json": "planted"}),
         await ledger.finish("r1", late, "done", {}),
         await ledger.back("r1", late, {}, lane="cpu"),
-        *(await ledger.renew("w1", LEASE_S, {"r1": late})).values(),
+        *(held.state for held in (await ledger.renew("w1", LEASE_S, {"r1": late})).values()),
     ]
 
     assert (lost, waits) == (["r1"], ("waiting", {"waiting": {b"person:alice": b"1"}}))
@@ -176,7 +331,7 @@ async def test_a_worker_takes_its_run_up_again_where_nobody_else_has_taken_it(le
     await ledger.reap()
     renewed = await ledger.renew("w1", LEASE_S, {"r1": fence})
 
-    assert (renewed, await state(ledger)) == ({"r1": "running"}, "running")
+    assert (renewed, await state(ledger)) == ({"r1": Held("running")}, "running")
     assert await counts(ledger) == {"running": {b"person:alice": b"1"}, "carried": {b"r1": b"cpu"}}
     assert await ledger.claim("r1", "w2", LEASE_S) is None
 
@@ -196,7 +351,7 @@ async def test_a_run_that_was_started_again_is_not_what_a_late_worker_had(ledger
     await ledger.reap()
     await begin(ledger)
 
-    assert await ledger.renew("w1", LEASE_S, {"r1": late}) == {"r1": "lost"}
+    assert await ledger.renew("w1", LEASE_S, {"r1": late}) == {"r1": Held("lost")}
 
 
 async def test_a_try_counts_until_its_stage_is_done_and_not_if_it_is_forgiven(ledger: Ledger) -> None:
@@ -352,9 +507,9 @@ def test_a_job_is_what_arq_writes_and_reads() -> None:
 
 
 def test_every_script_has_a_name_and_every_key_a_line() -> None:
-    named = set("start refuse look reap claim renew tell did finish back cancel up place again forget recount register".split())
+    runs = set("start refuse look reap claim renew tell did finish back cancel up place again forget recount rate".split())
 
-    assert scripts().keys() == named
+    assert scripts().keys() == {*runs, "register"}
     assert all(holds for holds, _ in KEYS.values())
 
 

@@ -238,6 +238,33 @@ async def test_no_more_runs_are_carried_at_once_than_allowed(door: Runs, carried
     assert (sorted(states), ends) == (["running", "running", "waiting"], ["done"] * 3)
 
 
+# --- what people think of samples
+
+
+async def test_a_thumb_is_kept_for_what_can_be_a_sample_of_a_run_that_there_is(door: Runs) -> None:
+    await start(door)
+    samples = ["3f2a", "a" * 64, "a" * 65, "", "a b", "a\n", "../x", "é"]
+    said = [await door.rate("d1.1", sample, "up", "alice") for sample in samples]
+    other = await door.rate("d9.1", "3f2a", "up", "alice")
+
+    assert (said, other) == ([True, True, *[False] * 6], False)
+    assert await door.thumbs("d1.1") == {"3f2a": "up", "a" * 64: "up"}
+
+
+async def test_forgetting_somebody_takes_their_thumbs_out_of_everybodys_runs(door: Runs) -> None:
+    await start(door)
+    await start(door, "d2.1", person="bob")
+    for run, sample, person in (("d1.1", "s1", "alice"), ("d1.1", "s2", "bob"), ("d2.1", "s3", "bob"), ("d2.1", "s4", "alice")):
+        await door.rate(run, sample, "down", person)
+    given = await door.thumbed("bob")
+    await door.cancel("d2.1", "bob")
+    await door.forget("bob")
+    keys = [key async for key in door.memory.keys("run:*:thumbs")]
+
+    assert given == {"d1.1": {"s2": "down"}, "d2.1": {"s3": "down"}}
+    assert (await door.thumbs("d1.1"), await door.thumbed("bob"), keys) == ({"s1": "down"}, {}, ["run:d1.1:thumbs"])
+
+
 # --- cancelling
 
 

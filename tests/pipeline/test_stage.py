@@ -13,6 +13,7 @@ from pipeline.stage import Job, Stage, perform
 
 SETTINGS = {"path": "t", "deep": {"b": 1, "a": 2}}
 INPUTS = {"leaf": "a/b", "replaces": False}
+NAMES = ("precheck", "document", "generate", "judge", "mix", "propose")
 
 
 class Copier:
@@ -123,6 +124,34 @@ def test_a_changed_setting_or_input_does_it_again(folder: Path, settings: dict[s
     assert copier.times == 2
 
 
+@pytest.fixture
+def parts(tmp_path: Path) -> Stage:
+    """A stage that writes a folder, in which there is one more file each time."""
+
+    def write(job: Job) -> Mapping[str, str]:
+        folder = job.folder / "made" / "deep"
+        folder.mkdir(parents=True, exist_ok=True)
+        count = len(list(folder.iterdir()))
+        (folder / f"{count}.txt").write_text(str(count), encoding="utf-8")
+        return {"times": str(count + 1)}
+
+    return Stage("parts", (), ("made",), write)
+
+
+def test_a_receipt_vouches_for_every_file_of_a_folder(tmp_path: Path, parts: Stage) -> None:
+    said = [perform(parts, job(tmp_path))["times"] for _ in range(2)]
+    (tmp_path / "made" / "deep" / ".0.txt.x1").write_text("left by a write that was killed", encoding="utf-8")
+    said.append(perform(parts, job(tmp_path))["times"])
+    (tmp_path / "made" / "deep" / ".0.txt.x1").unlink()
+    made = json.loads((tmp_path / "receipts" / "parts.json").read_bytes())["made"]
+    (tmp_path / "made" / "deep" / "0.txt").write_text("changed", encoding="utf-8")
+    said.append(perform(parts, job(tmp_path))["times"])
+    (tmp_path / "made" / "strange.txt").write_text("added", encoding="utf-8")
+    said.append(perform(parts, job(tmp_path))["times"])
+
+    assert (said, list(made)) == (["1", "1", "1", "2", "3"], ["made/deep/0.txt"])
+
+
 def test_a_stage_that_failed_leaves_no_receipt(folder: Path) -> None:
     def fail(job: Job) -> Mapping[str, str]:
         raise Failed("no")
@@ -140,18 +169,38 @@ def test_a_recipe_ends_where_it_is_told_to() -> None:
 
 
 def test_a_stage_that_runs_alone_has_none_before_it() -> None:
-    assert [stage.name for stage in recipe.stages("contribution")] == ["precheck", "propose"]
-    assert [[one.name for one in recipe.stages("contribution", name)] for name in ("precheck", "propose")] == [
-        ["precheck"],
-        ["propose"],
-    ]
+    made = ["document", "generate", "judge", "mix"]
+    named = {
+        name: [one.name for one in recipe.stages("contribution", name)] for name in ("precheck", "propose", "judge", "mix")
+    }
+
+    assert named == {"precheck": ["precheck"], "propose": ["propose"], "judge": made[:3], "mix": made}
+    assert [stage.name for stage in recipe.stages("contribution")] == made
+    assert [stage.name for stage in recipe.every("contribution")] == ["precheck", *made, "propose"]
+
+
+def test_a_stage_that_is_to_generate_is_made_again_by_what_it_is_asked_for_and_not_by_who_signs() -> None:
+    takes = {stage.name: stage.takes for stage in recipe.every("contribution")}
+    signing = {"name", "mail", "signed_at", "dco", "replaces"}
+
+    assert "wanted" in (takes["generate"] or ())
+    assert [
+        name for name in ("document", "generate", "judge", "mix") if takes[name] is None or signing & {*(takes[name] or ())}
+    ] == []
+
+
+def test_what_a_stage_reads_is_written_by_one_before_it() -> None:
+    there = {*recipe.ENTRY}
+    for stage in recipe.every("contribution"):
+        assert set(stage.reads) <= there, stage.name
+        there |= {*stage.writes}
 
 
 @pytest.mark.parametrize(
     ("names", "code", "message"),
     [
         (("nonsense",), "recipe.unknown", "no recipe 'nonsense' There is: contribution, document, model."),
-        (("contribution", "fly"), "stage.unknown", "contribution has no stage 'fly' There is: precheck, propose."),
+        (("contribution", "fly"), "stage.unknown", "contribution has no stage 'fly' There is: " + ", ".join(NAMES) + "."),
     ],
 )
 def test_a_name_that_there_is_not_is_refused_with_those_there_are(names: tuple[str, ...], code: str, message: str) -> None:

@@ -156,6 +156,107 @@ async def test_a_stage_that_saves_is_given_longer_and_one_that_does_not_listen_i
     assert (ends, (saves / "saved").exists()) == (["cancelled", "cancelled"], True)
 
 
+# --- what stages tell
+
+
+async def test_the_facts_of_stages_are_kept_to_the_end_of_the_run_whoever_ends_it(door: Runs, server: Server) -> None:
+    folder = await start(door, "two", one="tell=kept:7,low_s:5", two="note=half until=go tell=mixed:7")
+    async with carried(door, server):
+        await until((folder / "half").exists)
+    (folder / "go").touch()
+    async with carried(door, server):
+        last = (await told(door, "r1"))[-1]
+    await door.start("r1", "two", {}, person="alice", redo=("two",))
+    async with carried(door, server):
+        again = (await told(door, "r1", last.number))[-1]
+
+    assert last.facts == {"kept": "7", "mixed": "7", "stage": "two", "device": ""}
+    assert again.facts == {"stage": "two", "device": ""}  # nothing of it was asked for this time but what a receipt holds
+
+
+async def test_what_a_stage_says_of_its_end_goes_before_what_others_took_until_it_is_over(door: Runs, server: Server) -> None:
+    for name in ("one", "two"):
+        await door.memory.do("RPUSH", f"runs:spent:two:{name}", *[100] * 5)
+        await door.memory.do("EXPIRE", f"runs:spent:two:{name}", 60)
+    folder = await start(door, "two", one="tell=low_s:5,high_s:6 until=go")
+    async with carried(door, server):
+        heard = []
+        async with asyncio.timeout(20):
+            async for step in door.watch("r1", -1):
+                heard.append((step.stage or step.state, step.facts.get("low_s"), step.facts.get("high_s")))
+                if heard[-2:] == [("running", "5", "6")] * 2:  # the second time with how it stands
+                    (folder / "go").touch()
+                if step.state == "done":
+                    break
+
+    after = [seconds for what, *seconds in heard if what in ("two", "done")]
+    assert (len(after), ["5", "6"] in after) == (3, False)
+
+
+# --- stages that are performed again, and what they hear meanwhile
+
+
+async def test_stages_are_redone_with_what_is_wanted_now_in_the_folder_of_before(door: Runs, server: Server) -> None:
+    folder = await start(door, "takes", one="note=first", two="note=second")
+    async with carried(door, server):
+        done = (await told(door, "r1"))[-1]
+        for _ in range(2):  # whoever asks had no answer the first time
+            await door.start("r1", "takes", {"two": "note=third"}, person="alice", redo=("one", "two"), order="o1")
+        last = (await told(door, "r1", done.number))[-1]
+        await door.start("r1", "takes", {"two": "note=fourth"}, person="alice", redo=("one", "two"), order="o1")
+    record = await door.status("r1")
+
+    assert record and (last.state, record.number, record.state) == ("done", last.number, "done")
+    assert [(folder / name).exists() for name in ("first", "second", "third", "fourth")] == [True, True, True, False]
+    assert (fences(folder), fences(folder, "two")) == ([1], [1, 3])  # nothing is new for the first: its receipt makes it free
+
+
+async def test_a_stage_that_is_to_be_redone_while_it_is_performed_is_so_once_more(door: Runs, server: Server) -> None:
+    folder = await start(door, "two", one="until=go")
+    async with carried(door, server):
+        await until(lambda: fences(folder))
+        await door.start("r1", "two", {"one": "note=again"}, person="alice", redo=("one", "two"))
+        (folder / "go").touch()
+        steps = await told(door, "r1")
+
+    begun = [step.stage for step in steps if step.facts.get("stage") and step.fraction == 0.0 and step.stage]
+    assert (steps[-1].state, begun, (folder / "again").exists()) == ("done", ["one", "one", "two"], True)
+
+
+async def test_only_stages_that_are_wanted_can_be_redone(door: Runs) -> None:
+    with pytest.raises(Invalid) as refused:
+        await door.start("r1", "two", {}, person="alice", until="one", redo=("two",))
+
+    assert str(refused.value) == "'two' is none of the stages that are wanted There is: one."
+    assert await door.status("r1") is None
+
+
+async def test_a_stage_hears_of_thumbs_from_before_it_began_and_of_each_that_comes(door: Runs, server: Server) -> None:
+    folder = await start(door, "two", one="heard=s1:up note=had heard=s1:down,s2:up note=both heard=s2:up", two="heard=s2:up")
+    await door.rate("r1", "s1", "up", "alice")
+    async with carried(door, server):
+        await until((folder / "had").exists)
+        await door.rate("r1", "s1", "down", "alice")
+        await door.rate("r1", "s2", "up", "bob")
+        await until((folder / "both").exists)
+        await door.rate("r1", "s1", "", "alice")
+        last = (await told(door, "r1"))[-1]
+
+    assert last.state == "done"
+
+
+async def test_another_worker_goes_on_with_the_thumbs_that_there_are(door: Runs, server: Server) -> None:
+    folder = await start(door, one="note=had heard=s1:up,s2:down")
+    async with carried(door, server):
+        await until((folder / "had").exists)
+        await door.rate("r1", "s1", "up", "alice")
+    await door.rate("r1", "s2", "down", "alice")
+    async with carried(door, server):
+        last = (await told(door, "r1"))[-1]
+
+    assert (last.state, fences(folder)) == ("done", [1, 2])
+
+
 # --- lanes and devices
 
 
@@ -370,6 +471,21 @@ async def test_a_run_that_was_begun_on_one_host_goes_on_at_another_from_its_last
     rows = json.loads((folder / "rows.json").read_bytes())
     assert (last.state, rows) == ("done", [1] * 3 + [2] * (ROWS - 3))
     assert not (folder / "half-1").exists()
+
+
+async def test_what_several_stages_write_in_turn_is_on_every_host_and_in_no_receipt(
+    door: Runs, server: Server, tmp_path: Path
+) -> None:
+    store = Store.of(str(tmp_path / "store"))
+    here, there = (Runs(door.memory, tmp_path / name, {}, store=store) for name in ("here", "there"))
+    folder = await start(here, "adds", one="note=report.html")
+    async with pool.carried(here, server.url, command=COMMAND, store=store):
+        await told(here, "r1")
+    await there.depot.bring("r1", "report.html")
+    receipts = [json.loads(path.read_bytes()) for path in sorted((folder / "receipts").iterdir())]
+
+    assert (there.folder / "r1" / "report.html").exists()
+    assert [receipt["made"].keys() for receipt in receipts] == [{"one.json"}, {"two.json"}]
 
 
 async def until_kept(door: Runs, path: str, lines: int, aside: Path) -> None:

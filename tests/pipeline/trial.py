@@ -77,6 +77,20 @@ def _deaf(job: Job, value: str) -> None:
     time.sleep(60)
 
 
+def _heard(job: Job, value: str) -> None:
+    """Go on when these are the thumbs, such as "s1:up,s2:down"; "" for none."""
+    while ",".join(f"{sample}:{thumb}" for sample, thumb in sorted(job.thumbs().items())) != value:
+        time.sleep(0.01)
+
+
+def _tell(job: Job, value: str) -> None:
+    job.report(0.5, dict(fact.split(":") for fact in value.split(",")))
+
+
+def _note(job: Job, value: str) -> None:
+    (job.folder / value).touch()
+
+
 def _rows(job: Job, value: str) -> None:
     """Log rows; after `value` of them wait for the file `go`, so that something can happen in the middle."""
     with job.journal("rows") as log:
@@ -90,7 +104,8 @@ def _rows(job: Job, value: str) -> None:
 
 ACTS: dict[str, Callable[[Job, str], None]] = {
     **{"refuse": _refuse, "fail": _fail, "away": _away, "until": _until, "silence": _silence},
-    **{"eat": _eat, "chat": _chat, "save": _save, "deaf": _deaf, "rows": _rows},
+    **{"eat": _eat, "chat": _chat, "save": _save, "deaf": _deaf, "rows": _rows, "heard": _heard, "note": _note},
+    "tell": _tell,
 }
 
 
@@ -102,6 +117,8 @@ RECIPES = {
     "one": (stage("one"),),
     "two": (stage("one"), stage("two")),
     "lanes": (stage("one"), stage("two", "gpu"), stage("three")),
+    "takes": (stage("one", takes=("one",)), stage("two", takes=("two",))),
+    "adds": (stage("one", adds=("report.html",)), stage("two", adds=("report.html",))),
     "saves": (stage("one", saves=True),),
 }
 
