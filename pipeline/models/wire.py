@@ -27,6 +27,8 @@ _SENT = frozenset(
     ("host", "accept", "accept-encoding", "connection", "content-type", "content-length", "transfer-encoding", "user-agent")
 )
 _log = logging.getLogger(__name__)
+IDLE = 16  # connections that are kept for later: the pool looks at each of these at every request
+
 _T = TypeVar("_T")
 
 
@@ -139,6 +141,7 @@ class Wire:
 
 def _made(at: Endpoint) -> "openai.AsyncOpenAI":
     """The library's client, sending no header but our own, following no redirect, and repeating nothing by itself."""
+    import httpx2
     import openai
 
     async def own(request: "httpx2.Request") -> None:
@@ -149,7 +152,9 @@ def _made(at: Endpoint) -> "openai.AsyncOpenAI":
 
     parts = urlsplit(at.url)
     secure = parts.scheme == "https"
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE)
     http = openai.DefaultAsyncHttpxClient(
+        limits=limits,
         verify=net.context(net.Net(ca=at.ca))
         if secure
         else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # trusts nobody, costs nothing

@@ -1,0 +1,256 @@
+"""Counts what becomes of samples while they are made, says it, and ends a run that leads to nothing, with advice.
+
+A run is ended early where it can be told that less than the share that the recipe names will survive: what each step lets
+through, at the upper end of Wilson's interval (1927) at 95%, multiplied. So bad luck with the first few ends nothing, nor
+does it that samples which are dropped come to their end sooner than those that are kept.
+"""
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from pipeline.errors import Invalid, Problem
+from pipeline.generating.asked import Out
+from pipeline.generating.flow import FIRST, Sample
+from pipeline.generating.plan import Start
+from pipeline.generating.recipes import Recipe, Step
+from pipeline.generating.rows import Row, Set, Why
+
+TELL_S, BEAT_S = 1.0, 30.0  # how often it is said how it goes: at most, and at least
+SHOWN = 600  # characters of each text of the first samples, which are told with every step
+QUOTED = 160  # characters of a sample that advice quotes
+ADVICE_MOST = 6
+SURE = 1.96  # of the normal distribution: 95%
+
+Keep = Callable[[Row], Any]
+ADVICE: Mapping[Why, str] = {
+    "seed": "repeats_seed",
+    "same": "repeats_sample",
+    "near": "repeats_sample",
+    "taxonomy": "repeats_taxonomy",
+    "malformed": "malformed",
+    "cut": "malformed",
+    "empty": "malformed",
+    "failed": "failed",
+    "score": "low_score",
+}
+
+
+class Repeats(Protocol):
+    """Finds what was asked before: among the seed examples, and among the samples with lower numbers."""
+
+    def __call__(self, row: Row) -> Row | None: ...
+
+
+class Tally:
+    """What hears of every sample. `keep` writes one down; `report(fraction, facts)` says how it goes."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        wanted: Mapping[Set, int],
+        *,
+        keep: Keep,
+        repeated: Repeats,
+        report: Callable[[float, Mapping[str, str]], None],
+        facts: Callable[[], Mapping[str, str]] = dict,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.recipe, self.wanted, self.keep, self.repeated = recipe, wanted, keep, repeated
+        self._report, self._facts, self.clock = report, facts, clock
+        self.finished: Counter[Set] = Counter()
+        self.kept: Counter[Set] = Counter()
+        self.slots: Counter[Set] = Counter()  # samples that the requests so far could have led to
+        self.through: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()  # requests for lists that led to nothing
+        self.spoilt: Counter[Set] = Counter()  # samples that these could have led to
+        self.first: list[Row] = []
+        self._examples: dict[tuple[str, int], Row] = {}  # by advice and seed example
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._began, self._told_at = clock(), -TELL_S
+        self._known = 0.0  # the share that was done when this attempt got its first answer
+        self._asked = False
+
+    # --- what is heard
+
+    def began(self, start: Start) -> None:
+        self.slots[start.set] += self.recipe.listed() if start.set != "reworded" else start.steps[0].config.each
+
+    def passed(self, step: Step, sample: Sample) -> None:
+        if sample.start.set == "train":
+            self.through[step.name] += 1
+
+    def lost(self, start: Start, step: Step, out: Out) -> None:
+        lists = [one.config.each for one in start.steps[start.steps.index(step) :] if one.config.does == "list"]
+        self.spoilt[start.set] += math.prod(lists)
+        if start.set != "train":
+            return self.tell()
+        self.losses[f"{step.name}:{out.why}"] += 1
+        lost = Row("", start.number, start.set, start.leaf.kind, start.leaf.name, start.example.number, "")
+        self._note(lost.dropped(step.name, "malformed" if out.why != "failed" else "failed", out.wrong))
+        self._check()
+        return self.tell()
+
+    def repeats(self, row: Row) -> Row | None:
+        return self.repeated(row) if row.set == "train" else None
+
+    async def done(self, row: Row) -> None:
+        """Raises Invalid generate.few where too few survive."""
+        await self.keep(row)
+        self.finished[row.set] += 1
+        self.kept[row.set] += row.kept
+        if row.set == "train":
+            if row.kept and len(self.first) < FIRST:
+                self.first.append(row)
+            if not row.kept:
+                self.reasons[f"{row.at}:{row.why}"] += 1
+                self._note(row)
+            self._check()
+        self.tell()
+
+    # --- what is said
+
+    @property
+    def fraction(self) -> float:
+        """How much is done, 0 to 1: of the samples that are expected, as requests so far have led to some."""
+        done = sum(self.finished.values())
+        slots = sum(self.slots.values())
+        return min(1.0, done / max(1.0, max(slots, sum(self.wanted.values())) * self._yield(done, slots)))
+
+    def _yield(self, done: int, slots: int) -> float:
+        """Samples for each that was asked for; 1 as long as that cannot be told."""
+        begun = max(done, slots - sum(self.spoilt.values()))
+        return min(1.0, begun / slots) if slots else 1.0
+
+    def tell(self, *, last: bool = False) -> None:
+        now = self.clock()
+        if last or now - self._told_at >= TELL_S:
+            self._told_at = now
+            self._report(self.fraction, self.facts())
+
+    def facts(self) -> dict[str, str]:
+        dropped = self.finished["train"] - self.kept["train"]
+        names = [step.name for step in self.recipe.steps]
+        steps = [[name, self.through[name], self._dropped(name)] for name in names]
+        first = [
+            {"id": row.id, "number": row.number, "question": row.question[:SHOWN], "answer": row.answer[:SHOWN]}
+            for row in self.first
+        ]
+        told = self._facts()
+        if not self._asked and told.get("done", "0") != "0":
+            self._asked, self._known, self._began = True, self.fraction, self.clock()
+        return {
+            "wanted": str(self.wanted["train"]),
+            "kept": str(self.kept["train"]),
+            "dropped": str(dropped),
+            "held": str(self.kept["unseen"]),
+            "steps": json.dumps(steps),
+            "reasons": json.dumps(dict(self.reasons + self.losses)),
+            "first": json.dumps(first),
+            **told,
+            **self._left(),
+        }
+
+    def _dropped(self, name: str) -> int:
+        """Samples that were dropped at a step; what repeats another is so after the lists."""
+        names = {name, *(["judge"] if name == self._last_list else [])}
+        return sum(count for reason, count in self.reasons.items() if reason.partition(":")[0] in names)
+
+    @property
+    def _last_list(self) -> str:
+        return [step.name for step in self.recipe.steps if step.config.does == "list"][-1]
+
+    def _left(self) -> dict[str, str]:
+        """The seconds that are left, from how fast samples have come to their end since this attempt began to ask."""
+        done, gone = self.fraction - self._known, self.clock() - self._began
+        if done < 0.03 or gone < 1:
+            return {}
+        left = gone * (1 - self.fraction) / done
+        return {"low_s": f"{0.8 * left:.0f}", "high_s": f"{1.3 * left:.0f}"}
+
+    # --- too few
+
+    def _note(self, row: Row) -> None:
+        about = _advice(row), row.of if row.why == "seed" else row.seed
+        self._counts[about] += 1
+        self._examples.setdefault(about, row)
+
+    def _check(self) -> None:
+        stop = self.recipe.config.stop
+        if self._most() >= stop.share:
+            return
+        kept, judged = self.kept["train"], self.finished["train"] + self.losses.total()
+        share = kept / judged
+        message = f"of {judged} samples {kept} were kept, {share:.0%}, and less than {stop.share:.0%} is not worth going on"
+        facts = {"kept": str(kept), "judged": str(judged), "advice": json.dumps(self.advice())}
+        raise Invalid(Problem("generate.few", message, fix=" ".join(map(_said, self.advice())), facts=facts))
+
+    def _most(self) -> float:
+        """The share of samples that can be expected to survive, at most. A step that has seen few counts as if it kept all."""
+        most = 1.0
+        for step in self.recipe.steps:
+            lost = sum(count for reason, count in self.losses.items() if reason.startswith(f"{step.name}:"))
+            through, gone = self.through[step.name], self._dropped(step.name) + lost
+            if through + gone >= self.recipe.config.stop.after:
+                most *= upper(through, through + gone)
+        return most
+
+    def advice(self) -> list[dict[str, Any]]:
+        """What most were dropped for, the worst first, with the seed examples that it happened to most, and a pair of each."""
+        weight: Counter[str] = Counter()
+        for (code, _), count in self._counts.items():
+            weight[code] += count
+        worst = sorted(self._counts, key=lambda one: (-weight[one[0]], -self._counts[one], one))
+        return [_advised(one[0], self._examples[one], weight[one[0]]) for one in worst[:ADVICE_MOST]]
+
+
+def upper(kept: int, judged: int) -> float:
+    """The upper end of Wilson's interval of a share."""
+    share, spread = kept / judged, SURE**2 / judged
+    middle = share + spread / 2
+    return (middle + SURE * math.sqrt((share * (1 - share) + spread / 4) / judged)) / (1 + spread)
+
+
+def _advice(row: Row) -> str:
+    return _code(row.at, row.why)
+
+
+def _code(at: str, why: str) -> str:
+    if why == "score":
+        return "off_topic" if "question" in at or at == "judge_relevancy" else "low_score"
+    return ADVICE.get(why, "malformed")  # type: ignore[call-overload, no-any-return]  # any text may stand there
+
+
+def _advised(code: str, row: Row, count: int) -> dict[str, Any]:
+    reason = row.scores[-1].reason if row.scores and row.why == "score" else row.near if code in ("malformed", "failed") else ""
+    other = row.near if code.startswith("repeats") else row.answer if code == "low_score" else ""
+    return {
+        "code": code,
+        "count": count,
+        "step": row.at,
+        "sample": row.number,
+        "seed": row.of if row.why == "seed" else row.seed,
+        "of": row.of,
+        "question": row.question[:QUOTED],
+        "other": other[:QUOTED],
+        "reason": reason[:QUOTED],
+    }
+
+
+def _said(one: Mapping[str, Any]) -> str:
+    """A piece of advice in English, for logs and the command line."""
+    quoted, reason = f"sample {one['sample']} ({one['question']!r})", f": {one['reason'].rstrip('.')}" if one["reason"] else ""
+    told = {
+        "repeats_seed": f"{quoted} repeats seed {one['seed']} ({one['other']!r}): make the seed examples differ more.",
+        "repeats_sample": f"{quoted} repeats sample {one['of']}: seed {one['seed']} leaves too little to vary.",
+        "repeats_taxonomy": f"{quoted} is in the taxonomy already.",
+        "off_topic": f"{quoted} misses what the entry teaches{reason}. Look at seed {one['seed']} and the task.",
+        "low_score": f"{quoted} got an answer that does not hold{reason}. Look at seed {one['seed']}.",
+        "malformed": f"answers at {one['step']} cannot be read{reason}. Take another model, or give it more tokens.",
+        "failed": f"requests at {one['step']} failed{reason}.",
+    }
+    return told[one["code"]]

@@ -1,0 +1,285 @@
+"""The stage that makes samples from an entry: the held-out seed examples first, then all of it at once (see generating.flow).
+
+Every answer is in `log/generate/`, every sample that came to its end in `log/samples/`; from these the files are
+written, in the order of the samples' numbers, so that they are the same however often the run was interrupted.
+What the log holds under a digest of everything that it was asked with is not asked again: a changed prompt, model or
+example makes anew what depends on it, and asking for more only adds.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from pipeline.errors import Invalid, Problem, Temporary
+from pipeline.files import file_digest
+from pipeline.generating import outcome, plan, recipes, rows, speed
+from pipeline.generating.chunks import Chunk, chunks
+from pipeline.generating.flow import Flow
+from pipeline.generating.leaf import Leaf, leaf
+from pipeline.generating.memo import Memo, key
+from pipeline.generating.outcome import Made
+from pipeline.generating.plan import Start
+from pipeline.generating.recipes import Recipe
+from pipeline.generating.repeats import Repeats
+from pipeline.generating.rows import Row, Set
+from pipeline.generating.steering import Steering
+from pipeline.generating.tally import BEAT_S, Tally
+from pipeline.journal import Journal
+from pipeline.judging import asking, calibrating, reference
+from pipeline.judging.asking import Model
+from pipeline.report import page
+from pipeline.stage import Job
+from pipeline.stages import document
+
+if TYPE_CHECKING:  # see asking
+    from pipeline.config import RolesConfig
+    from pipeline.models.endpoint import Endpoint
+    from pipeline.models.host import Models
+
+MOST = 1_000_000  # samples of a run
+UNSEEN_LEAST, ROUNDS = 20, 3  # questions of the unseen set for each held-out example, and how often they are asked for
+
+
+def generate(job: Job) -> Mapping[str, str]:
+    """Make the samples; write them, the held-out sets and plan.json.
+
+    Raises Temporary where an endpoint is away, Invalid generate.no_model, generate.few (with advice), generate.judge,
+    generate.entry, generate.wanted, generate.document; Failed for a wrong key.
+    """
+    return asyncio.run(_generate(job))
+
+
+async def _generate(job: Job) -> Mapping[str, str]:
+    async with _models(job) as (models, most):
+        with job.journal("generate") as answers, job.journal("samples") as done:
+            made = await _made(job, models, answers)
+            measured = _measured(job, made)
+            failed: list[Row] = []
+            memos = Memo(answers), Memo(done)
+            try:
+                facts = await _run(job, made, most, *memos, failed)
+            except Invalid:  # too few: what there is shows why
+                await memos[1].close()
+                _write(job, made, done, failed)
+                raise
+            finally:
+                for memo in memos:  # what is being written is to be in before the logs are closed
+                    await memo.close()
+            return facts | measured | _write(job, made, done, failed)
+
+
+def _write(job: Job, made: Made, done: Journal, failed: Sequence[Row]) -> dict[str, str]:
+    facts = outcome.written(job.folder, made, done, failed)
+    page.write(job.folder)
+    return facts
+
+
+# --- who is asked
+
+
+@asynccontextmanager
+async def _models(job: Job) -> AsyncIterator[tuple[dict[str, Model], dict[str, int]]]:
+    """Teacher and judge with clients of their own, which try nothing again: the flow knows best; and their most requests."""
+    from pipeline import config
+    from pipeline.models.client import Client
+    from pipeline.models.host import Models
+
+    home, folder = Path(str(job.settings["home"])), Path(str(job.settings["folder"]))
+    environment = {**job.settings.get("urls", {}), **os.environ}
+    roles = config.roles(home / "configs" / "models" / "roles.yaml", environment)
+    shared = Models(roles, folder, environment)
+    clients: dict[Endpoint, Client] = {}
+    found: dict[str, Model] = {}
+    most: dict[str, int] = {}
+    try:
+        for role in ("teacher", "judge"):
+            endpoint, model = await _role(role, shared, roles, folder)
+            own = replace(endpoint, tries=1, model="", concurrency=1 << 16)
+            client = clients.setdefault(own, Client(own)) if own not in clients else clients[own]
+            found[role], most[role] = replace(model, client=client), endpoint.concurrency
+        yield found, most
+    finally:
+        await shared.close()
+        for client in clients.values():
+            await client.close()
+
+
+async def _role(role: str, models: "Models", roles: "RolesConfig", folder: Path) -> "tuple[Endpoint, Model]":
+    """Who answers for a role: its endpoint, else the teacher's, else the server on this machine."""
+    for name in dict.fromkeys((role, "teacher")):
+        model = await asking.model(models, folder, name, getattr(roles, name).model)
+        endpoint = models.endpoint(name)
+        if model and endpoint:
+            return endpoint, model
+    if models.state(role) == "starting":
+        raise Temporary("the model is starting")
+    fix = "Set one up with /setup, or set teacher.url in configs/models/roles.yaml."
+    raise Invalid(Problem("generate.no_model", "there is no teacher to write samples", fix=fix))
+
+
+# --- what is made
+
+
+async def _made(job: Job, models: Mapping[str, Model], answers: Journal) -> Made:
+    text = (job.folder / "entry" / "qna.yaml").read_text(encoding="utf-8")
+    home = Path(str(job.settings["home"]))
+    found = leaf(text, str(job.inputs.get("leaf") or "entry"))
+    recipe = recipes.load(home, found.kind, job.settings.get("recipe"))
+    if not recipe.config.unseen:
+        found = leaf(text, found.name, hold_out=False)
+    if found.kind == "knowledge":
+        found = replace(found, chunks=await _chunks(job, recipe, models["teacher"], answers))
+    version = _version(found, recipe, models)
+    wanted: dict[Set, int] = {which: plan.wanted(found, recipe, which) for which in get_args(Set)}
+    if asked := str(job.inputs.get("wanted") or ""):
+        wanted["train"] = max(wanted["train"], _number(asked))
+    return Made(found, recipe, models, wanted, version)
+
+
+def _number(asked: str) -> int:
+    if not (asked.isascii() and asked.isdecimal() and int(asked) <= MOST):
+        message = f"{asked[:40]!r} is no number of samples"
+        raise Invalid(Problem("generate.wanted", message, "wanted", f"Write one up to {MOST:,}.", {"most": str(MOST)}))
+    return int(asked)
+
+
+async def _chunks(job: Job, recipe: Recipe, teacher: Model, answers: Journal) -> tuple[Chunk, ...]:
+    """The document's chunks; those that it was cut into before, since an endpoint may count otherwise the next time."""
+
+    async def count(text: str) -> int:
+        return await teacher.client.count([{"role": "user", "content": text}], model=teacher.name)
+
+    id = key("chunks", file_digest(job.folder / document.LINES), recipe.config.chunk, teacher.told())
+    if (record := answers.get(id)) is None:
+        cut = await chunks(document.texts(job.folder), count, recipe.config.chunk)
+        record = {"chunks": [asdict(one) for one in cut]}
+        answers.append(id, record)
+    if not record["chunks"]:
+        fix = "Look at the document's repository, commit and patterns."
+        raise Invalid(Problem("generate.document", "the document has no text to make samples from", "entry/qna.yaml", fix))
+    return tuple(Chunk(**one) for one in record["chunks"])
+
+
+def _measured(job: Job, made: Made) -> dict[str, str]:
+    """How the judge stands (see labpipe judge --calibrate). Raises Invalid generate.judge for one that only guesses."""
+    home, folder = Path(str(job.settings["home"])), Path(str(job.settings["folder"]))
+    standing = calibrating.standing(folder, made.models["judge"], reference.load(home).digest)
+    if standing is None:
+        return {"judge_kappa": ""}
+    if standing.refused:
+        facts = {"model": made.models["judge"].name}
+        raise Invalid(Problem("generate.judge", standing.refused, fix="", facts=facts))
+    return {"judge_kappa": f"{standing.kinds[made.recipe.kind].kappa:.2f}"}
+
+
+def _version(found: Leaf, recipe: Recipe, models: Mapping[str, Model]) -> str:
+    """The digest of what samples depend on: the same samples have the same numbers, whatever else is asked for."""
+    steps = [step.digest for step in (*recipe.steps, *recipe.rewordings)]
+    keep = [step.config.keep for step in (*recipe.steps, *recipe.rewordings)]
+    order = [plan.together(found, recipe, which) for which in ("train", "unseen")]  # which number is about which source
+    settings = [recipe.config.examples, recipe.config.facets, order]
+    seeds = [found.task, *(one.digest for one in found.train), "held", *(one.digest for one in found.held)]
+    chunks = [chunk.id for chunk in found.chunks]
+    return key(outcome.VERSION, steps, keep, settings, seeds, chunks, {role: one.told() for role, one in models.items()})[:16]
+
+
+# --- making it
+
+
+async def _run(job: Job, made: Made, most: Mapping[str, int], answers: Memo, done: Memo, failed: list[Row]) -> dict[str, str]:
+    folder = Path(str(job.settings["folder"]))
+    every = {which: list(plan.starts(made.leaf, made.recipe, which, made.wanted[which])) for which in made.wanted}
+    written = Written(speed.estimate(list(chain.from_iterable(every.values())), made.models["teacher"], folder))
+    job.report(0.0, {"wanted": str(made.wanted["train"]), "tokens": str(written.estimate.tokens), **written.estimate.facts()})
+    tally = Tally(
+        made.recipe,
+        made.wanted,
+        keep=lambda row: _keep(done, made, row, failed),
+        repeated=Repeats(made.leaf),
+        report=job.report,
+        facts=lambda: {"flight": str(flow.flight), **written.facts()},
+    )
+    flow = Flow(made.models, answers, tally, most=most, wrote=written.note)
+    known = _Known(done, tally)
+    steering = Steering(answers, made.models, job.thumbs, known.row)
+    beat = asyncio.create_task(_beat(tally))
+    try:
+        await flow.run(steering.steered(_ordered(every)))
+        for turn in range(2, ROUNDS + 1):
+            least = min(UNSEEN_LEAST, made.recipe.config.unseen)
+            if tally.kept["unseen"] >= least * len(made.leaf.held):
+                break
+            await flow.run(_further(made, turn))
+    finally:
+        beat.cancel()
+    speed.remember(made.models["teacher"], folder, written.chars, time.monotonic() - written.began)
+    return {name: text for name, text in tally.facts().items() if name not in ("flight", "low_s", "high_s")}
+
+
+def _ordered(every: Mapping[Set, Sequence[Start]]) -> Iterator[Start]:
+    """A few that train first, for people to see; then the tests; then the rest."""
+    train = iter(every["train"])
+    yield from islice(train, 4)
+    yield from every["unseen"]
+    yield from every["reworded"]
+    yield from train
+
+
+def _further(made: Made, turn: int) -> Iterator[Start]:
+    """Another round for an unseen set that came out too small."""
+    wanted = made.wanted["unseen"]
+    found = list(plan.starts(made.leaf, made.recipe, "unseen", turn * wanted))
+    return iter(found[len(list(plan.starts(made.leaf, made.recipe, "unseen", (turn - 1) * wanted))) :])
+
+
+async def _beat(tally: Tally) -> None:
+    while True:
+        await asyncio.sleep(BEAT_S)
+        tally.tell(last=True)
+
+
+@dataclass
+class Written:
+    """Characters that models have written in this attempt, and since when (monotonic). `first`: of the first answer."""
+
+    estimate: speed.Estimate
+    chars: int = 0
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+    first: tuple[int, float] = (0, 0.0)
+
+    def note(self, chars: int, seconds: float) -> None:
+        self.first = self.first if self.done else (chars, seconds)
+        self.chars, self.done = self.chars + chars, self.done + 1
+
+    def facts(self) -> dict[str, str]:
+        return {"done": str(self.done), "tokens": str(self.chars // speed.CHARS), **self.estimate.facts(*self.first)}
+
+
+class _Known:
+    """Finds samples that people have thumbed, by their ids: those of before this attempt are looked for once."""
+
+    def __init__(self, done: Memo, tally: Tally) -> None:
+        self._done, self._tally = done, tally
+        self._found: dict[str, Row] | None = None
+
+    def row(self, id: str) -> Row | None:
+        if shown := next((row for row in self._tally.first if row.id == id), None):
+            return shown
+        if self._found is None:
+            self._found = {str(record["id"]): rows.parsed(record) for _, record in self._done.journal.records()}
+        return self._found.get(id)
+
+
+async def _keep(done: Memo, made: Made, row: Row, failed: list[Row]) -> None:
+    """A sample that failed for its endpoint's sake is not written down: the next attempt tries again to make it."""
+    if row.why == "failed":
+        failed.append(row)
+        return
+    await done.keep((made.id(row), asdict(row)))
