@@ -2,6 +2,7 @@
 # make check   format, lint, types, import contracts            make faults  kill and cut, every point of a session
 # make bench   figures of speed, for reading                    make clean   take away what was installed here
 # make model   set a model up, to chat with                     make test-vllm   the client against real servers
+# make test-page   report.html in a real Chromium
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 
@@ -21,7 +22,7 @@ PY := .venv/bin/python
 	$(PIP) --editable '.[dev,local,train]'
 	@touch $@
 
-.PHONY: run model test check faults test-vllm bench clean
+.PHONY: run model test check faults test-vllm test-page bench clean
 run: .venv/run
 	@$(PY) -m bot terminal
 
@@ -43,6 +44,9 @@ faults: .venv/dev
 test-vllm: .venv/dev
 	$(PY) -m pytest -m vllm tests/vllm
 
+test-page: .venv/dev
+	$(PY) -m pytest -m page tests/page -rs -s
+
 bench: .venv/dev
 	$(PY) -m tests.bench.shape
 	$(PY) -m tests.bench.shell
@@ -53,6 +57,8 @@ bench: .venv/dev
 	$(PY) -m tests.bench.engine
 	$(PY) -m tests.bench.chat
 	$(PY) -m tests.bench.pool
+	$(PY) -m tests.bench.generation
+	$(PY) -m tests.bench.duplicates --short
 	$(PY) -m tests.bench.discord --seconds 20 --conversations 20
 	$(PY) -m tests.bench.slack --seconds 20 --conversations 20 --workspaces 5
 

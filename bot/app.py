@@ -25,7 +25,7 @@ from bot.core.known import Known, Serving, runs
 from bot.core.linking import TRY
 from bot.core.records import Run
 from bot.core.rules import Role
-from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, Forget, Look, Start, short
+from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, Forget, Look, Rate, Start, short
 from bot.core.words import Table, Words, pick
 from bot.counts import Counts
 from bot.following import Following
@@ -302,6 +302,9 @@ class App:
                     await self._start(order)
                 case "cancel":
                     await self._cancel(order)
+                case "rate":
+                    rate = unpack(order.what, Rate)
+                    await self.runs.rate(rate.run, rate.sample, rate.thumb, order.person)
                 case "forget":
                     await self._forget(await now(self.store.memory, order))
                 case "link":
@@ -343,9 +346,9 @@ class App:
         effect = unpack(order.what, Start)
         await self.store.watch(self.platform, effect.key, order)
         weight, scopes = shares.of(order, self.platform, self.roles, self.room)
-        start = partial(self.runs.start, effect.key, effect.recipe, effect.inputs, until=effect.until, order=order.key)
+        start = partial(self.runs.start, effect.key, effect.recipe, effect.inputs, until=effect.until, redo=effect.redo)
         try:
-            await start(person=order.person, weight=weight, scopes=scopes)
+            await start(person=order.person, weight=weight, scopes=scopes, order=order.key)
         except (Invalid, Failed) as error:
             await self.runs.refuse(effect.key, error, effect.until)
         self._follow(effect.key, order)

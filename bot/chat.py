@@ -96,7 +96,8 @@ class Chat:
         """How it stands, with the models that were last seen."""
         state = self.door.state("chat")
         served = () if state == "absent" else self._served
-        return Serving(state, served, state == "ready" and bool(served) and self.grounds(served[0].name))
+        grounded = state == "ready" and bool(served) and self.grounds(served[0].name)
+        return Serving(state, served, grounded, teacher=self.door.state("teacher") != "absent")
 
     async def watch(self) -> None:
         """See which models there are as soon as there are any, and again when they come back; until cancelled."""

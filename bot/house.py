@@ -141,7 +141,8 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
         )
         faq = await asyncio.to_thread(faq_of, settings)
         shelf = partial(offers, settings)
-        look = Looker(checkout, folder, listed, faq, mine(store, runs), screened, chat.look, shelf, runs.depot.bring)
+        about = (faq, mine(store, runs), screened, chat.look, shelf, runs.depot.bring, runs.thumbs)
+        look = Looker(checkout, folder, listed, *about)
         prompt = (settings.home / "configs" / "prompts" / "grounded.md").read_text(encoding="utf-8")
         grounded = Grounded(models, store, settings.words, partial(entry_of, faq), prompt)
         yield House(settings, memory, store, runs, look, models, chat, grounded, installed)
@@ -168,12 +169,13 @@ def offers(settings: Settings, locale: str) -> tuple[Offer, ...]:
 
 
 def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:
-    """Everything that is kept of somebody, as JSON: records, and the text files of their runs."""
+    """Everything that is kept of somebody, as JSON: records, the text files of their runs, and their thumbs of samples."""
 
     async def read(person: str) -> str:
         found = await forget.export(store, person)
         names = await family(store.memory, person)
         found["runs"] = {run: record for one in names for run, record in (await runs.export(one)).items()}
+        found["thumbs"] = {run: said for one in names for run, said in (await runs.thumbed(one)).items()}
         return json.dumps(found, ensure_ascii=False, indent=1)
 
     return read

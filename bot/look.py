@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,9 @@ from bot.core.known import (
     Finding,
     Offer,
     Reply,
+    Report,
+    Sample,
+    Sampled,
     Serving,
 )
 from bot.core.records import Draft
@@ -49,11 +53,18 @@ async def here(run: str, path: str) -> None:
     """Bring a file of a run from where another host left it: not needed where all share a disk."""
 
 
+async def unthumbed(run: str) -> Mapping[str, str]:
+    return {}
+
+
 async def nobody() -> Serving:
     return Serving()
 
 
-PASSAGES, PRECHECK = "passages.jsonl", "precheck.json"  # what runs leave for the conversation
+PASSAGES, PRECHECK, REPORT = "passages.jsonl", "precheck.json", "report.html"  # what runs leave for the conversation
+SAMPLES = "samples/samples.jsonl"
+REPORT_BYTES = 1_000_000  # of a page that is sent: the message that it goes with lies in Redis for a month
+SCANNED = 10_000  # rows that are looked through for a page of samples; who wants to see more has the report
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
 
 
@@ -71,9 +82,10 @@ class Looker:
         serving: Callable[[], Awaitable[Serving]] = nobody,
         shelf: Callable[[str], tuple[Offer, ...]] = lambda locale: (),
         bring: Callable[[str, str], Awaitable[None]] = here,
+        thumbs: Callable[[str], Awaitable[Mapping[str, str]]] = unthumbed,
     ) -> None:
         self.checkout, self.runs, self.sources, self.faq, self.mine = checkout, runs, sources, faq, mine
-        self.screened, self.serving, self.shelf, self.bring = screened, serving, shelf, bring
+        self.screened, self.serving, self.shelf, self.bring, self.thumbs = screened, serving, shelf, bring, thumbs
         self._tree = Tree()
         self._read_at = -FRESH_S
 
@@ -95,6 +107,9 @@ class Looker:
             case (str(run), str(query), int(most)):
                 await self.bring(run, PASSAGES)
                 return await asyncio.to_thread(self.passages, run, query, most)
+            case (str(run), str(which), int(skip), int(most)):
+                await self.bring(run, SAMPLES)
+                return await asyncio.to_thread(self.samples, run, which, skip, most)
             case tuple() as files:
                 return tuple([await self.file(file, fetch) for file in files])
             case _:
@@ -108,6 +123,11 @@ class Looker:
             case "precheck":
                 await self.bring(text, PRECHECK)
                 return await asyncio.to_thread(self.precheck, text)
+            case "report":
+                await self.bring(text, REPORT)
+                return await asyncio.to_thread(self.report, text)
+            case "thumbs":
+                return await self.thumbs(text)
             case "serving":
                 return await self.serving()
             case "models":
@@ -145,8 +165,8 @@ class Looker:
 
     def passages(self, run: str, query: str, most: int) -> tuple[Excerpt, ...]:
         """Passages of the document that a run read, best first; none where the run's folder is gone."""
-        path = self.runs / run / PASSAGES
-        if not path.resolve().is_relative_to(self.runs.resolve()) or not path.is_file():
+        path = self._file(run, PASSAGES)
+        if path is None:
             return ()
         found = [passages.Excerpt(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
         named = [one for one in found if f"#{one.id}" == query]
@@ -155,14 +175,37 @@ class Looker:
 
     def precheck(self, run: str) -> Checked:
         """What the precheck of a run found; without rows where it is gone, or was made by another version."""
-        path = self.runs / run / PRECHECK
-        if not path.resolve().is_relative_to(self.runs.resolve()) or not path.is_file():
+        path = self._file(run, PRECHECK)
+        if path is None:
             return Checked()
         try:
             return checked(json.loads(path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("%s cannot be read: %s", path, error)
             return Checked()
+
+    def samples(self, run: str, which: str, skip: int, most: int) -> Sampled:
+        """Samples for training that a run has kept, or dropped, from the one numbered `skip` on, among the first SCANNED."""
+        path = self._file(run, SAMPLES)
+        if path is None:
+            return Sampled()
+        with path.open("rb") as lines:
+            ours = (one for one in read_samples(islice(lines, SCANNED), path) if one.kept == (which == "kept"))
+            found = tuple(islice(ours, skip, skip + most + 1))
+        return Sampled(found[:most], more=len(found) > most)
+
+    def report(self, run: str) -> Report:
+        """The page of a run, without its text where that is too large to be sent."""
+        path = self._file(run, REPORT)
+        if path is None:
+            return Report()
+        text = path.read_text(encoding="utf-8") if path.stat().st_size <= REPORT_BYTES else ""
+        return Report(text, str(path))
+
+    def _file(self, run: str, name: str) -> Path | None:
+        """A file that a run left; None where it is not there, or the run's name leads elsewhere."""
+        path = self.runs / run / name
+        return path if path.resolve().is_relative_to(self.runs.resolve()) and path.is_file() else None
 
     def answer(self, question: str, history: tuple[str, ...]) -> Reply:
         """What the FAQ says; nothing where there is none."""
@@ -191,6 +234,34 @@ def checked(found: Mapping[str, Any]) -> Checked:
     verdict = _one_of(CheckedVerdict, found["verdict"])
     names = str(found["model"]["name"]), str(judge["name"])
     return Checked(rows, verdict, float(found["confidence"]), counts, *names, bool(judge["trusted"]))
+
+
+def read_samples(lines: Iterable[bytes], path: Path) -> Iterator[Sample]:
+    """The samples for training in a file of rows (pipeline.generating.rows), up to the first line that is none."""
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            if row["set"] == "train":
+                yield sample(row)
+        except (ValueError, KeyError, TypeError) as error:
+            return log.warning("%s, line %d, cannot be read: %s", path, number, error)
+
+
+def sample(row: Mapping[str, Any]) -> Sample:
+    """A row of samples.jsonl as the core sees it. Raises KeyError, ValueError or TypeError for one that is none."""
+    scores = row.get("scores") or [{"reason": ""}]
+    return Sample(
+        number=int(row["number"]),
+        seed=int(row["seed"]),
+        question=str(row["question"]),
+        answer=str(row["answer"]),
+        context=str(row.get("context") or ""),
+        kept=bool(row["kept"]),
+        at=str(row.get("at") or ""),
+        why=str(row.get("why") or ""),
+        of=int(row.get("of") or 0),
+        reason=str(scores[-1]["reason"]),
+    )
 
 
 def _one_of(allowed: Any, value: Any) -> Any:

@@ -118,8 +118,9 @@ class Player:
         self.lacks = [name for name in needs if name not in self.bindings.values]
         if any(_of_model(line) for line in lines):
             self.lacks += [] if self.model else ["model"]
-            url = {"LABBOT_CHAT_URL": self.model.url} if self.model else {}
-            self.settings = dataclasses.replace(self.settings, environment={**self.settings.environment, **url})
+            roles = ("CHAT", "TEACHER") if any(_of_teacher(line) for line in lines) else ("CHAT",)
+            urls = {f"LABBOT_{role}_URL": self.model.url for role in roles} if self.model else {}
+            self.settings = dataclasses.replace(self.settings, environment={**self.settings.environment, **urls})
         if self.lacks:
             return
         await self._begin()
@@ -326,6 +327,10 @@ class Player:
 
 def _of_model(line: Line) -> bool:
     return isinstance(line, Directs) and (line.name == "model" or (line.name in ("down", "up") and line.rest == "model"))
+
+
+def _of_teacher(line: Line) -> bool:
+    return isinstance(line, Directs) and line.name == "model" and line.rest.partition(" ")[0] == "teaches"
 
 
 def _remark(text: str, to: str) -> Message:

@@ -13,6 +13,8 @@ from bot.core.talk import (
     Event,
     Forget,
     Link,
+    Moved,
+    Rate,
     Refuse,
     Said,
     Show,
@@ -52,7 +54,7 @@ class Message:
 class Order:
     """A row of the outbox: show the message `key` of `place`, or do `what`, a packed effect."""
 
-    do: str  # "say", "start", "cancel", "forget" or "link"
+    do: str  # "say", "start", "cancel", "rate", "forget" or "link"
     place: str
     key: str = ""
     what: str = ""
@@ -92,6 +94,8 @@ def message_of(
             place = place or event.place
             to = event.person if private else ""
             if slot and (old := standing.get((place, slot))):
+                if isinstance(event.act, Moved) and old.body == card and not ping:
+                    return old  # a run that says what it said before changes nothing; an edit would, at the platforms
                 return replace(old, body=card, revision=old.revision + 1, event=event.id, ping=ping)
             return Message(key, place, number, event.at, "", card, slot, ping, to, event.id, locale=event.locale)
         case Answer():
@@ -107,7 +111,7 @@ def _number(event: Event, index: int) -> int:
     return int(event.at * 1000) * 100 + index
 
 
-def order_of(event: Event, effect: Start | Cancel | Forget | Link) -> Order:
+def order_of(event: Event, effect: Start | Cancel | Rate | Forget | Link) -> Order:
     return Order(
         type(effect).__name__.lower(),
         event.place,

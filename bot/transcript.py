@@ -9,6 +9,7 @@
     # model breaks off TEXT         the same, and then its connection is cut
     # model busy 3                  so many others are before whoever asks from now on, or waits; 0 for none
     # model lists a, b of a         the models there are, adapters with what they adapt
+    # model teaches off=0.2         it makes samples, too; so many of them are of that fate (tests/fakes/teacher.py)
     # set roles.everyone.weight=2   a setting of bot.yaml, from here on
     # needs docs                    played only where `--name docs=...` says what <docs> stands for
     # restart         # crash       the process ends as asked, or at once

@@ -244,9 +244,7 @@ def _unusable(made: RolesConfig, role: str, name: str, environment: Mapping[str,
     own: EndpointConfig = getattr(made, role)
     problems = []
     if own.url and (bad := wrong(own.url, made.plain_http)):
-        problems.append(
-            Problem("config.value", f"{bad.message} (it says {bad.where})", f"{name}: {role}.url", bad.fix)
-        )
+        problems.append(Problem("config.value", f"{bad.message} (it says {bad.where})", f"{name}: {role}.url", bad.fix))
     if own.url and own.key_env and not secret.read(environment, own.key_env):
         fix = f"Set {own.key_env}, or take key_env out."
         problems.append(Problem("config.key", "the variable with the key is not set", f"{name}: {role}.key_env", fix))

@@ -124,10 +124,12 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
 def _buttons(record: Draft, known: Known, complete: bool) -> tuple[Button, ...]:
     words, to = known.words, record.id
     asks = complete and known.chat.state != "absent"  # there is a model whose answers can be looked at
+    makes = complete and known.chat.teacher
     first = button(words, "submit", f"draft.submit|{to}", "good") if complete else button(words, "form", f"draft.form|{to}")
     undo = (button(words, "undo", f"draft.undo|{to}"),) if record.undo else ()
     return (
         *((button(words, "precheck", f"draft.precheck|{to}"),) if asks else ()),
+        *((button(words, "generate", f"draft.generate|{to}"),) if makes else ()),
         first,
         button(words, "preview", f"draft.preview|{to}"),
         *undo,

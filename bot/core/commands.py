@@ -13,6 +13,7 @@ from bot.core import (
     drafting,
     form,
     gate,
+    generating,
     linking,
     moderating,
     notices,
@@ -183,6 +184,19 @@ COMMANDS = {
         Spec("invite", _invite, draft=True, takes=(Takes("who", "person", required=True),)),
         Spec("discard", lambda event, known, text: drafting.discard(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
         Spec("precheck", lambda event, known, text: prechecking.press(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
+        Spec("generate", lambda event, known, text: generating.press(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
+        Spec(
+            "samples",
+            lambda event, known, text: generating.listed(event, known, _of(known), text),
+            draft=True,
+            takes=(Takes("which", choices=("kept", "dropped")),),
+        ),
+        Spec(
+            "more",
+            lambda event, known, text: generating.more(event, known, _of(known), text.strip()),
+            draft=True,
+            takes=(Takes("count", required=True),),
+        ),
         Spec(
             "submit",
             lambda event, known, text: submitting.before_submit(event, known, _of(known)),
@@ -214,7 +228,7 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
         found = _paths(known, prefix)
     elif name in ("model", "compare"):
         found = _models(known, prefix)
-    elif name in ("draft", "discard", "precheck", "submit"):
+    elif name in ("draft", "discard", "precheck", "generate", "submit"):
         found = [draft.id for draft in known.drafts if draft.id.startswith(prefix)]
     elif name == "cancel":
         found = [draft.run for draft in known.drafts if draft.run and draft.run.startswith(prefix)]

@@ -15,6 +15,7 @@ from bot.core import (
     documents,
     drafting,
     fetching,
+    generating,
     hearing,
     moving,
     notices,
@@ -48,6 +49,7 @@ from bot.core.talk import (
     Unsaid,
 )
 
+NAMED = ("submit", "discard", "precheck", "generate")  # commands behind which a draft may be named
 SENDING = ("submit", "overwrite", "signer", "sign")  # the buttons of a draft that belong to the feature `submit`
 
 
@@ -104,7 +106,7 @@ def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
         return refused
     if spec.draft and not _mine(event, known):
         return [_no_draft(known)]
-    if name in ("submit", "discard", "precheck") and text.strip() and known.draft and known.draft.id != text.split()[0].lower():
+    if name in NAMED and text.strip() and known.draft and known.draft.id != text.split()[0].lower():
         return [_no_draft(known)]
     return spec.does(event, known, text)
 
@@ -131,8 +133,8 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
             return off(known, "chat") or chatting.press(event, known, verb, value)
         case "faq":
             return off(known, "faq") or asking.press(event, known, verb, value.partition(".")[2])
-        case "draft" if known.draft:
-            return _of_draft(event, known, known.draft, verb, value.partition(".")[2])
+        case "draft" | "sample" if known.draft:
+            return _of_draft(event, known, known.draft, action, value)
         case _:
             return [_stale(known)]
 
@@ -145,11 +147,16 @@ def _cancel(event: Event, known: Known, run: str) -> list[Effect]:
     return [Cancel(run)] if known.run and known.run.state in ("waiting", "running") else [_stale(known)]
 
 
-def _of_draft(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> list[Effect]:
+def _of_draft(event: Event, known: Known, draft: Draft, action: str, value: str) -> list[Effect]:
+    """Do what a button of a draft says, or one beside the samples that were made of it."""
     if not is_author(event, draft):
         return [hearing.not_yours(known, draft)]
-    refused = off(known, "drafts") or (off(known, "submit") if verb in SENDING else [])
-    return refused or _draft_press(event, known, draft, verb, rest)
+    kind, _, verb = action.partition(".")
+    if refused := off(known, "drafts") or (off(known, "submit") if verb in SENDING else []):
+        return refused
+    if kind == "sample":
+        return generating.of_samples(event, known, draft, verb, value)
+    return _draft_press(event, known, draft, verb, value.partition(".")[2])
 
 
 def _operated(event: Event, known: Known) -> list[Effect]:
@@ -168,6 +175,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "discard": drafting.discard,
         "open": drafting.resume,
         "precheck": prechecking.press,
+        "generate": generating.press,
         "submit": submitting.before_submit,
         "overwrite": submitting.overwrite,
         "reread": documents.again,
@@ -233,8 +241,11 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
         return []
     if fetching.is_reading(moved.run):
         return documents.moved(event, known, draft, moved)
-    if _until(known, draft, moved) == prechecking.STAGE:
+    until = _until(known, draft, moved)
+    if until == prechecking.STAGE:
         return prechecking.moved(event, known, draft, moved)
+    if until in generating.STAGES:
+        return generating.moved(event, known, draft, moved)
     run = Run(moved.run, moved.state, moved.facts, "propose")
     card = notices.run(draft, run, known.words, moved.fraction)
     effects: list[Effect] = [Show(card, f"run.{moved.run}", draft.place)]
@@ -253,7 +264,8 @@ def _until(known: Known, draft: Draft, moved: Moved) -> str:
 
     One that was refused has no record of that; then what is signed was to be submitted.
     """
-    told = "propose" if "branch" in moved.facts else prechecking.STAGE if "verdict" in moved.facts else moved.stage
+    stage = moved.stage or moved.facts.get("stage", "")
+    told = "propose" if "branch" in moved.facts else prechecking.STAGE if "verdict" in moved.facts else stage
     recorded = known.run.until if known.run and known.run.id == moved.run else ""
     guessed = "" if draft.signed or moved.run != submitting.run_of(draft) else prechecking.STAGE
     return told or recorded or guessed

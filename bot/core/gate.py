@@ -6,7 +6,7 @@ from bot.core.talk import Answer, Command, Effect, Event, Moved, Opened, Press, 
 
 FEATURES = ("faq", "chat", "drafts", "submit")  # what an operator can pause, or leave out for a workspace
 # What quotas count, with the feature that it belongs to.
-ACTS = {"ask": "faq", "chat": "chat", "draft": "drafts", "precheck": "drafts", "submit": "submit"}
+ACTS = {"ask": "faq", "chat": "chat", "draft": "drafts", "precheck": "drafts", "generate": "drafts", "submit": "submit"}
 OPERATOR = "operator"
 FEW = 3  # a quota that has less left is told
 
@@ -66,7 +66,9 @@ def left(event: Event, known: Known, act: str) -> str:
 def quotas(event: Event, known: Known) -> list[Effect]:
     """What the person's quotas have left."""
     lines = []
-    for act in (one for one in ACTS if one not in ("chat", "precheck") or known.chat.state != "absent"):
+    there = known.chat.state != "absent"
+    needs = {"chat": there, "precheck": there, "generate": known.chat.teacher}
+    for act in (one for one in ACTS if needs.get(one, True)):
         verdict = _verdict(event, known, act)
         count = known.words("quota.none") if verdict.left < 0 and verdict else max(0, verdict.left + bool(verdict))
         lines.append(known.words("quota.line", what=known.words(f"act.{act}"), left=count))

@@ -93,12 +93,13 @@ class Serving:
     """How the model of the chat stands, and which there are, the default one first.
 
     "absent": nothing is set up. "starting": it comes, or comes back. `models` may be empty while it does not answer.
-    `grounded`: it may write the answers of the FAQ.
+    `grounded`: it may write the answers of the FAQ. `teacher`: there is a model that samples can be made with.
     """
 
     state: Literal["absent", "starting", "ready"] = "absent"
     models: tuple[Served, ...] = ()
     grounded: bool = False
+    teacher: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,41 @@ class Checked:
     model: str = ""
     judge: str = ""
     trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample that a run made. One that was dropped says at which step and why (pipeline.generating.rows), and of what
+
+    sample or seed it says too much again, 0 for none; `reason` is the last judge's own words or "".
+    """
+
+    number: int
+    seed: int
+    question: str
+    answer: str
+    context: str = ""
+    kept: bool = True
+    at: str = ""
+    why: str = ""
+    of: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Some of a run's samples, and whether there are more of the kind behind them; without rows where there are none."""
+
+    rows: tuple[Sample, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The page that a run left, "" where it is too large to be sent, and where it lies; "" where there is none."""
+
+    text: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +271,21 @@ class Known:
         assert found is None or isinstance(found, Checked)
         return found
 
+    def sampled(self) -> Sampled | None:
+        found = self.found.get("samples")
+        assert found is None or isinstance(found, Sampled)
+        return found
+
+    def report(self) -> Report | None:
+        found = self.found.get("report")
+        assert found is None or isinstance(found, Report)
+        return found
+
+    def thumbs(self) -> Mapping[str, str] | None:
+        found = self.found.get("thumbs")
+        assert found is None or isinstance(found, Mapping)
+        return found
+
     def brought(self) -> tuple[Brought, ...] | None:
         found = self.found.get("file")
         assert found is None or isinstance(found, tuple)
@@ -277,6 +328,8 @@ def runs(event: Event, draft: Draft | None) -> str:
             return run
         case Press(token) if token.startswith("run."):
             return token.partition("|")[2]
+        case Press(token) if token.startswith("sample."):
+            return token.split("|")[1] if "|" in token else ""
         case Press(token) if token.startswith("setup.start|"):
             return f"{SETUP}{token.partition('|')[2]}"
         case _:
@@ -288,11 +341,11 @@ def concerns(event: Event, conversation: Conversation) -> str:
     match event.act:
         case Moved(run):
             return run.partition(".")[0]
-        case Press(token) | Submit(token) if token.startswith(("draft.", "run.")):
+        case Press(token) | Submit(token) if token.startswith(("draft.", "run.", "sample.")):
             return token.partition("|")[2].partition(".")[0]
         case Press(token) if token.startswith("faq.mine|"):
             return token.rpartition(".")[2]
-        case Command("draft" | "discard" | "precheck" | "submit" | "cancel", text) if text.strip():
+        case Command("draft" | "discard" | "precheck" | "generate" | "submit" | "cancel", text) if text.strip():
             return text.split()[0].lower().partition(".")[0]
         case _:
             return conversation.draft

@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from bot.core import cards
+from bot.core import cards, samples
+from bot.core.contribute import KNOWLEDGE_FORM
 from bot.core.known import Brought, Entry, Excerpt, Known
 from bot.core.records import Asked, Draft, Run
 from bot.core.talk import (
@@ -32,17 +33,26 @@ ROOM = 10  # blocks of an entry's text; a card takes 12
 
 def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
     """The card of a run, edited at every step; its buttons are gone when it is done."""
-    kind, verb = ("precheck", "precheck") if run.until == "precheck" else ("run", "submit")
+    kind, verb = {"precheck": ("precheck", "precheck"), "mix": ("generate", "generate")}.get(run.until, ("run", "submit"))
     title = cards.clip(words(f"{kind}.title", name=cards.name_of(record, words), id=run.id), TITLE)
-    told = _precheck(run, words) if kind == "precheck" else _submit(run, words)
-    text = "\n".join(filter(None, (told, stands(run, words))))
+    text = "\n".join(filter(None, (_told(record, run, words), stands(run, words))))
     blocks: list[Block] = [Text(text)]
     if run.state == "running":
-        blocks.append(Bar(fraction, cards.clip(words("precheck.bar") if verb == kind else run.facts.get("stage", ""), LABEL)))
+        blocks.append(Bar(fraction, cards.clip(words(f"{kind}.bar") if verb == kind else run.facts.get("stage", ""), LABEL)))
     cancel = cards.button(words, "cancel", f"run.cancel|{run.id}", "danger")
     again = cards.button(words, "again", f"draft.{verb}|{record.id}")
     buttons = {"waiting": (cancel,), "running": (cancel,), "failed": (again,), "cancelled": (again,)}.get(run.state, ())
     return Card(title, tuple(blocks), buttons)
+
+
+def _told(record: Draft, run: Run, words: Words) -> str:
+    match run.until:
+        case "precheck":
+            return _precheck(run, words)
+        case "mix":
+            return samples.told(run, words, document=record.form == KNOWLEDGE_FORM.name)
+        case _:
+            return _submit(run, words)
 
 
 def _submit(run: Run, words: Words) -> str:

@@ -10,14 +10,13 @@ from bot.core import cards, drafting, form, gate, notices, setup, submitting
 from bot.core.contribute import FORMS, entry
 from bot.core.known import Checked, CheckedRow, Known
 from bot.core.records import Draft, Run, Spent
-from bot.core.talk import BLOCKS, CARD, TITLE, Answer, Block, Card, Effect, Event, Look, Moved, Save, Show, Start, Text
+from bot.core.talk import BLOCKS, CARD, TITLE, Block, Card, Effect, Event, Look, Moved, Save, Show, Start, Text
 from bot.core.words import Words
 
 STAGE = "precheck"
 ROWS = 20  # questions that a card shows; with more, less than a line would be left for each
 WIDTHS = (300, 200, 140, 100, 70, 50, 35, 25)  # characters of a text in the table: the most with which all fit
 FULL = 50  # with fewer, a row is only its question and the model's answer
-ACTIVE = ("waiting", "running", "stopping")
 
 
 def offered(known: Known) -> bool:
@@ -30,8 +29,8 @@ def press(event: Event, known: Known, draft: Draft) -> list[Effect]:
     if not form.whole(FORMS[draft.form], draft.answers):
         return drafting.settle(event, known, replace(draft, asked=""), lead=known.words("precheck.not_yet"))
     run = submitting.run_of(draft)
-    if known.run and known.run.id == run and known.run.state in ACTIVE:
-        return [Answer(known.words("precheck.underway"), place=draft.place, private=True)]
+    if refused := submitting.busy(known, draft, "precheck"):
+        return refused
     found = known.checked()
     if found is None:
         return [Look("precheck", run)]

@@ -1,6 +1,7 @@
 """The way out: what is checked and shown before a draft is signed off, and the run that proposes it."""
 
 from dataclasses import replace
+from typing import Literal
 
 from bot.core import cards, form
 from bot.core.contribute import FORMS, entry
@@ -10,14 +11,17 @@ from bot.core.records import Draft, Spent
 from bot.core.talk import Answer, Ask, Card, Code, Effect, Event, Look, Refuse, Save, Show, Start, Submit
 
 DCO = "1.1"
+ACTIVE = ("waiting", "running", "stopping")
+Work = Literal["precheck", "generate", "submit"]
+WORK: dict[str, Work] = {"precheck": "precheck", "mix": "generate"}  # what a run does that goes on to this stage
 
 
 def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:
     """Show what would go out, or what is still missing."""
     if not form.whole(FORMS[draft.form], draft.answers):
         return settle(event, known, replace(draft, asked=""), lead=known.words("submit.not_yet"))
-    if prechecks(known, draft):
-        return [Answer(known.words("precheck.first"), place=draft.place, private=True)]
+    if refused := busy(known, draft, "submit"):
+        return refused
     finding = known.finding()
     if finding is None:
         return [Look("draft", draft)]
@@ -68,8 +72,8 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
     """Start the run that proposes the draft. Its key is the draft's revision: a second press is the same run."""
     if not form.whole(FORMS[draft.form], draft.answers):
         return before_submit(event, known, draft)
-    if prechecks(known, draft):
-        return [Answer(known.words("precheck.first"), place=draft.place, private=True)]
+    if refused := busy(known, draft, "submit"):
+        return refused
     if draft.state == "submitted" and draft.run == run_of(draft):
         return [Answer(known.words("submit.already"), place=draft.place)]
     person = known.person
@@ -92,11 +96,20 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
     ]
 
 
-def prechecks(known: Known, draft: Draft) -> bool:
-    """Whether the run of this revision is being prechecked: a precheck that fails would take a submission with it."""
+def busy(known: Known, draft: Draft, wish: Work) -> list[Effect]:
+    """What somebody hears who wants something of this revision while its run goes on with something else, or with that.
+
+    Of two things that one run does the first would take the other along if it failed. A submission that goes on is
+    asked for again without a word: it is the same one.
+    """
     run = known.run
-    active = run is not None and run.id == run_of(draft) and run.state in ("waiting", "running", "stopping")
-    return active and run is not None and run.until == "precheck"
+    if run is None or run.id != run_of(draft) or run.state not in ACTIVE:
+        return []
+    work = WORK.get(run.until, "submit")
+    if work == wish == "submit":
+        return []
+    name = f"{work}.underway" if work == wish else f"busy.{work}"
+    return [Answer(known.words(name), place=draft.place, private=True)]
 
 
 def run_of(draft: Draft) -> str:

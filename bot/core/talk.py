@@ -4,6 +4,7 @@ An `Event` is the envelope of one `Act` of a person (or of a run); an `Effect` i
 Cards and dialogs are closed unions whose limits are the smaller of Discord's and Slack's, asserted when they are
 built: a card that can be built can be shown everywhere. The asserts guard shapes of ours (counts, labels, tokens);
 text that people typed is bounded by `Field.limit`, and shortened by `cards.clip` where a card quotes it.
+More than 400 lines: the whole language between core and shell is in one place, so that it can be read as one.
 """
 
 import hashlib
@@ -213,6 +214,18 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A whole file to take away, never shown as text; `text` is "" where it is too large to be sent.
+
+    `where` it lies is told at labbot's own terminal only, whose people can open it there.
+    """
+
+    name: str
+    text: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     fraction: float
     label: str
@@ -221,7 +234,7 @@ class Bar:
         assert 0.0 <= self.fraction <= 1.0, self.fraction
 
 
-Block = Text | Steps | Code | Bar
+Block = Text | Steps | Code | Attached | Bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,12 +353,25 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a run; the same `key` is the same run. Its steps come back to `place` as `Moved`."""
+    """Start a run; the same `key` is the same run. Its steps come back to `place` as `Moved`.
+
+    The stages `redo` are performed again with these inputs, also where the run is done.
+    """
 
     key: str
     recipe: str
     inputs: Mapping[str, object]
     until: str | None = None
+    redo: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Tell a run what its contributor thinks of one of its samples; "" takes it back. What follows leans on it."""
+
+    run: str
+    sample: str
+    thumb: Literal["up", "down", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,11 +412,27 @@ class Look:
     run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
     "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; of "precheck" the run
     that made one; of "code" by what a code is kept and who typed it; of "accounts" the person whose platforms are wanted;
-    "serving" has none.
+    of "samples" a run, whether the kept or the dropped are wanted, how many to pass over and how many to show; of "report"
+    and of "thumbs" the run; "serving" has none.
     """
 
-    what: Literal["draft", "file", "passages", "faq", "entry", "mine", "serving", "models", "precheck", "code", "accounts"]
+    what: Literal[
+        "draft",
+        "file",
+        "passages",
+        "faq",
+        "entry",
+        "mine",
+        "serving",
+        "models",
+        "precheck",
+        "samples",
+        "report",
+        "thumbs",
+        "code",
+        "accounts",
+    ]
     subject: object
 
 
-Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Look | Forget | Link
+Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Rate | Look | Forget | Link

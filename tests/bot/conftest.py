@@ -1,5 +1,6 @@
 """What tests of the bot may ask for: a store on the session's Redis, and settings on a fresh data folder."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,23 @@ def store(memory: Memory) -> Store:
 def settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     made = settings_module.load({"LABBOT_DATA": str(tmp_path / "data"), "LABBOT_TINY": "small"})
     return replace(made, cache=tmp_path_factory.getbasetemp() / "cache")  # fitting the FAQ takes a second
+
+
+@pytest.fixture(scope="session")
+def small_recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose recipes ask for few samples: what a transcript says of them is the same as of hundreds."""
+    home, real = tmp_path_factory.mktemp("home"), settings_module.load({}).home
+    recipes = home / "configs" / "recipes"
+    recipes.mkdir(parents=True)
+    for path in (*real.iterdir(), *(real / "configs").iterdir()):
+        if path.name not in ("configs", "recipes"):
+            (home / path.relative_to(real)).symlink_to(path)
+    for path in (real / "configs" / "recipes").glob("*.yaml"):
+        made = path.read_text(encoding="utf-8")
+        for name, count in (("samples", 6), ("unseen", 20), ("reworded", 1), ("after", 12)):
+            made = re.sub(rf"\b{name}: \d+", f"{name}: {count}", made, count=1)
+        (recipes / path.name).write_text(made, encoding="utf-8")
+    return home
 
 
 @pytest.fixture(scope="session")

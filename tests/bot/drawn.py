@@ -8,7 +8,7 @@ from hypothesis.strategies import SearchStrategy
 
 from bot.core import talk
 from bot.core.cards import prose as typed
-from bot.core.talk import Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
 
 Drawn = SearchStrategy
 
@@ -43,7 +43,7 @@ def cards(short: Drawn[str], written: Drawn[str]) -> Drawn[Card]:
         st.sampled_from(("", "yaml", "c d")),
         short.map(lambda name: name[:150]),
     )
-    bars = st.builds(Bar, st.floats(0, 1), written)
+    bars = st.builds(Bar, st.floats(0, 1), written) | st.builds(Attached, short.map(lambda name: name[:150]), written, written)
     texts = written.filter(bool).map(lambda text: Text(text[: talk.TEXT]))
     return st.builds(
         Card,

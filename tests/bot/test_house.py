@@ -174,7 +174,13 @@ def test_nothing_dangerous_is_called(path: Path) -> None:
 
 def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_children_only() -> None:
     readers = {name_of(path) for path in MODULES if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
-    begins = {"bot.__main__", "pipeline.__main__", "pipeline.stages.model", "pipeline.stages.precheck"}
+    begins = {
+        "bot.__main__",
+        "pipeline.__main__",
+        "pipeline.stages.generate",
+        "pipeline.stages.model",
+        "pipeline.stages.precheck",
+    }
     hands_on = {
         "pipeline.stages.propose",
         "pipeline.models.install",

@@ -1,17 +1,20 @@
 """What the shell looks at stays where it may look, and a file that cannot be read is a sentence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.core.known import Checked, CheckedRow
+from bot.core.known import Checked, CheckedRow, Report, Sampled
 from bot.core.records import Draft
 from bot.core.talk import File, Look
-from bot.look import Looker
+from bot.look import REPORT_BYTES, SAMPLES, SCANNED, Looker
 from bot.pack import enclose, enclosed
 from pipeline.check import SIZE_BYTES
 from pipeline.errors import Invalid, Problem
+from pipeline.generating import rows
+from pipeline.generating.rows import Row, Score
 
 ROWS = [
     {"id": "p1", "file": "a.md", "heading": "Light", "text": "The light shines.", "words": 3},
@@ -117,3 +120,79 @@ async def test_a_precheck_of_another_version_has_no_rows(looker: Looker, change:
     (looker.runs / "k7.1" / "precheck.json").write_text(json.dumps({**FOUND, **change}), encoding="utf-8")
 
     assert await looker(Look("precheck", "k7.1"), fetch) == Checked()
+
+
+# --- samples
+
+
+def row(number: int, *, kept: bool = True, which: rows.Set = "train") -> Row:
+    made = Row(f"a{number}", number, which, "freeform", "x/y", 2, f"Question {number}?", "Answer", "A text")
+    made = replace(made, scores=(Score("judge_pairs", 3, "Good."), Score("judge_pairs", 1, "It is *wrong*.")))
+    return made if kept else made.dropped("judge_pairs", "score")
+
+
+async def samples(looker: Looker, run: str, which: str, skip: int = 0, most: int = 10) -> Sampled:
+    found = await looker(Look("samples", (run, which, skip, most)), fetch)
+    assert isinstance(found, Sampled)
+    return found
+
+
+async def test_samples_are_read_page_by_page_the_kept_apart_from_the_dropped(looker: Looker) -> None:
+    path = looker.runs / "k7.read1" / rows.SAMPLES
+    rows.write(path, [row(at, kept=at % 3 != 0, which="unseen" if at == 1 else "train") for at in range(1, 31)])
+    first, last = await samples(looker, "k7.read1", "kept"), await samples(looker, "k7.read1", "kept", 10)
+    dropped = await samples(looker, "k7.read1", "dropped", 1, 1)
+
+    assert ([one.number for one in first.rows], first.more) == ([2, 4, 5, 7, 8, 10, 11, 13, 14, 16], True)
+    assert ([one.number for one in last.rows], last.more) == ([17, 19, 20, 22, 23, 25, 26, 28, 29], False)
+    assert dropped.more and [(one.number, one.at, one.why, one.reason) for one in dropped.rows] == [
+        (6, "judge_pairs", "score", "It is *wrong*.")
+    ]
+    assert first.rows[0].seed == 2 and first.rows[0].context == "A text"
+    assert SAMPLES == rows.SAMPLES
+
+
+async def test_samples_that_are_not_there_or_lie_elsewhere_are_none(looker: Looker) -> None:
+    rows.write(looker.runs.parent / rows.SAMPLES, [row(1)])
+
+    assert [await samples(looker, run, "kept") for run in ("k7.read1", "..", "", "k9")] == [Sampled()] * 4
+
+
+@pytest.mark.parametrize("damage", ["{no json", "7", "{}", '{"set": "train", "question": "a"}', "\x00", "[[]]"])
+async def test_of_a_damaged_file_what_stands_before_the_damage_is_shown(
+    looker: Looker, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = looker.runs / "k7.read1" / rows.SAMPLES
+    rows.write(path, [row(1)])
+    with path.open("a", encoding="utf-8") as file:
+        file.write(damage + "\n")
+
+    assert [one.number for one in (await samples(looker, "k7.read1", "kept")).rows] == [1]
+    assert "line 2, cannot be read" in caplog.text
+
+
+async def test_no_more_rows_are_looked_through_than_a_person_would_turn_pages_for(looker: Looker) -> None:
+    path = looker.runs / "k7.read1" / rows.SAMPLES
+    rows.write(path, (row(at, kept=at == SCANNED + 1) for at in range(1, SCANNED + 2)))
+
+    assert await samples(looker, "k7.read1", "kept") == Sampled()
+
+
+async def test_a_report_is_brought_as_a_whole_or_only_named(looker: Looker) -> None:
+    path = looker.runs / "k7.read1" / "report.html"
+    none = await looker(Look("report", "k7.read1"), fetch)
+    path.write_text("<p>ä", encoding="utf-8")
+    small = await looker(Look("report", "k7.read1"), fetch)
+    path.write_text("x" * (REPORT_BYTES + 1), encoding="utf-8")
+    large = await looker(Look("report", "k7.read1"), fetch)
+
+    assert (none, small, large) == (Report(), Report("<p>ä", str(path)), Report("", str(path)))
+
+
+async def test_thumbs_are_asked_for_where_they_are_kept(tmp_path: Path) -> None:
+    async def thumbs(run: str) -> dict[str, str]:
+        return {run: "up"}
+
+    looker = Looker(tmp_path, tmp_path, thumbs=thumbs)
+
+    assert await looker(Look("thumbs", "k7.1"), fetch) == {"k7.1": "up"}

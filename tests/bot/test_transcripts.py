@@ -1,6 +1,7 @@
 """Every transcript plays through the shell and the terminal platform, on a real Redis and a real git."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,16 @@ FILES = sorted([*FOLDER.glob("*.txt"), *FOLDER.glob("terminal/*.txt")])
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_the_bot_says_what_the_transcript_says(
-    path: Path, settings: Settings, server: Server, memory: Memory, docs: dict[str, str], model: Model
+    path: Path,
+    settings: Settings,
+    small_recipes: Path,
+    server: Server,
+    memory: Memory,
+    docs: dict[str, str],
+    model: Model,
 ) -> None:
     try:
-        player = await play_file(settings, path, server, docs, model)
+        player = await play_file(replace(settings, home=small_recipes), path, server, docs, model)
     finally:
         server.up()
 

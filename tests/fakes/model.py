@@ -2,11 +2,13 @@
 
 What it says where nothing was told: "small says: QUESTION (question 2)", the model's name and how many questions it was
 given in all. A word of the text is a token; in what is told, "||" is where it stops until it is told to go on.
+What a step of a recipe asks it answers as `tests.fakes.teacher` does, with the fates of samples that were told.
 """
 
 import asyncio
 
 from tests.fakes.openai_server import CUT, Asked, Server, Step, answer, chunk, finished, queued, streamed
+from tests.fakes.teacher import Teacher
 
 GATE = "||"
 
@@ -18,6 +20,7 @@ class Model(Server):
         super().__init__()
         self.context = context
         self.names: dict[str, str] = {"small": ""}  # with the model that it adapts
+        self.teacher = Teacher()
         self.ahead = 0
         self._next: list[tuple[str, bool]] = []  # what it says, and whether it breaks off then
         self._gates: list[asyncio.Event] = []
@@ -35,6 +38,9 @@ class Model(Server):
             case "busy":
                 self.ahead = int(rest)
                 self._open([gate for place, gate in self._places if place > self.ahead])
+            case "teaches":
+                shares = (one.partition("=") for one in rest.split())
+                self.teacher = Teacher({fate: float(share) for fate, _, share in shares})
             case "lists":
                 pairs = (one.strip().partition(" of ") for one in rest.split(","))
                 self.names = {name: parent for name, _, parent in pairs}
@@ -60,6 +66,8 @@ class Model(Server):
             case "/v1/chat/completions" if asked.body["model"] not in self.names:
                 said = f"The model `{asked.body['model']}` does not exist."
                 return (answer(404, {"error": {"message": said, "code": "model_not_found"}}),)
+            case "/v1/chat/completions" if _of_recipe(asked):
+                return self.teacher.answer(asked)
             case "/v1/chat/completions":
                 return streamed(*self._queue(), *self._text(asked))
             case _:
@@ -85,3 +93,10 @@ class Model(Server):
                 steps.append(self._gates[-1])
             steps += [chunk(f"{'' if at + index == 0 else ' '}{word}") for at, word in enumerate(part.strip(" ").split(" "))]
         return [*steps, CUT] if breaks else [*steps, finished()]
+
+
+def _of_recipe(asked: Asked) -> bool:
+    """Whether a step of a recipe asks: by the schema of its answer, which no other request has."""
+    form = asked.body.get("response_format") or {}
+    schema = form.get("schema") or form.get("json_schema", {}).get("schema", {})
+    return not {"questions", "contexts", "pairs", "answer", "score"}.isdisjoint(schema.get("properties", ()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.core.cards import clip, shown
-from bot.core.talk import Answer, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
 from bot.platforms.discord import limits
 from bot.platforms.discord.prose import fenced, literal, prose
 from bot.split import LEAST, pieces, size
@@ -86,9 +86,15 @@ class _Sheet:
         if self.components > 0 and size(excerpt) <= self.left:
             self.components -= 1
             above = self.text(excerpt)
-        file = _unique(name, [taken for taken, _ in self.files])
-        self.files.append((file, _bytes(code.text)))
-        return [*above, {"type": _FILE, "file": {"url": f"attachment://{file}"}}]
+        return [*above, *self.file(name, code.text)]
+
+    def file(self, name: str, text: str) -> list[Json]:
+        """A whole text as a file, where there may be one more."""
+        if len(self.files) == limits.FILES:
+            return []
+        file = _unique(_file_name(name), [taken for taken, _ in self.files])
+        self.files.append((file, _bytes(text)))
+        return [{"type": _FILE, "file": {"url": f"attachment://{file}"}}]
 
 
 def card(card: Card, *, ping: str = "") -> Payload:
@@ -110,6 +116,8 @@ def card(card: Card, *, ping: str = "") -> Payload:
                 made[index] = sheet.text(literal(bar_line(block)))
             case Code():
                 made[index] = sheet.code(block)
+            case Attached(name, text) if text:
+                made[index] = sheet.file(name, text)
     parts = [*title, *(part for some in made for part in some), *controls] or [{"type": _TEXT, "content": "…"}]
     container: Json = {"type": _CONTAINER, "components": parts}
     if (colour := _colour(card)) is not None:

@@ -2,7 +2,7 @@
 
 A card is blocks of sections and one row of buttons, an answer `markdown` blocks and a native table, a dialog a modal of
 inputs. Whatever `bot.core.talk` lets one build becomes a payload within `limits`: what is too long ends in "…", a code
-that is too long becomes a file. Nobody is notified but `ping`.
+that is too long becomes a file. Nobody is notified but `ping`. More than 400 lines, since all three share their parts.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.core.cards import clip, shown
-from bot.core.talk import Answer, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
 from bot.platforms.slack import limits
 from bot.platforms.slack.prose import fallback, plain, prose, sections, unescaped
 from bot.platforms.slack.tables import tables
@@ -81,9 +81,13 @@ class _Sheet:
             return self._code(name, text)
         lines, characters = EXCERPT
         excerpt = "\n".join(text.split("\n")[:lines])[:characters].rstrip() + "\n…"
-        if len(self.files) < self.room_for_files:
-            self.files.append((name, code.text.encode("utf-8", "replace")))
+        self.file(name, code.text)
         return self._code(name, excerpt) if size(excerpt) + size(name) <= self.left and self.blocks > 0 else []
+
+    def file(self, name: str, text: str) -> None:
+        """A whole text as a file, where there may be one more."""
+        if len(self.files) < self.room_for_files:
+            self.files.append((_file_name(name), text.encode("utf-8", "replace")))
 
     def _code(self, name: str, text: str) -> list[Json]:
         self._take(size(name) + size(text), 1)
@@ -99,7 +103,7 @@ class _Sheet:
 def card(card: Card, *, ping: str = "") -> Payload:
     """A card as a message. `ping`: the Slack id of the one person whom it notifies. Room is left for a button a file."""
     rows = [*_rows(card.buttons), *_choice(card.choice)]
-    files = min(FILES, sum(isinstance(block, Code) for block in card.blocks))
+    files = min(FILES, sum(isinstance(block, Code | Attached) for block in card.blocks))
     left = limits.TOTAL - _length(rows) - files * limits.BUTTON  # a button each may bring them
     sheet = _Sheet(left=left, blocks=limits.BLOCKS - SPARE - len(rows), files=files)
     blocks = [*_body(card, sheet, _mention(ping)), *rows] or [_section("…")]
@@ -125,6 +129,8 @@ def _body(card: Card, sheet: _Sheet, mention: list[Json]) -> list[Json]:
                 made[index] = sheet.line(bar_line(block))
             case Code():
                 made[index] = sheet.code(block)
+            case Attached(name, text) if text:
+                sheet.file(name, text)
     return [*head, *mention, *(part for some in made for part in some)]
 
 

@@ -5,7 +5,7 @@ import re
 from rich.text import Text as RichText
 
 from bot.core.cards import shown
-from bot.core.talk import Answer, Bar, Block, Button, Card, Choice, Code, Dialog, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Block, Button, Card, Choice, Code, Dialog, Steps, Text
 
 MARKS = {"done": "✔", "now": "▸", "open": "·", "wrong": "✘"}
 BAR = 20  # characters of a progress bar
@@ -55,6 +55,8 @@ def lines_of(block: Block) -> list[str]:
             return [steps_line(block)]
         case Code(text, _, name):
             return [f"--- {name}", *shown(text).rstrip("\n").split("\n"), "---"]
+        case Attached(name, _, where):
+            return [f"{name}: {shown(where)}"]
         case Bar():
             return [bar_line(block)]
 

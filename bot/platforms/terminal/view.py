@@ -22,7 +22,7 @@ from textual.widgets import Static
 
 from bot.core.cards import clip, shown
 from bot.core.records import Conversation
-from bot.core.talk import Answer, Button, Card, Choice, Code, Dialog, Steps
+from bot.core.talk import Answer, Attached, Button, Card, Choice, Code, Dialog, Steps
 from bot.core.talk import Text as Paragraph
 from bot.platforms.terminal.dialog import Chip
 from bot.platforms.terminal.render import MARKS, bar_line, styled
@@ -331,6 +331,8 @@ def blocks(card: Card) -> Text:
                 drawn.append(Text("  ").join(Text(f"{MARKS[state]} {shown(label)}", INK[state]) for label, state in steps))
             case Code(text, _, name):
                 drawn.append(Text(f"{shown(name)}\n", INK["quiet"]).append(shown(text).rstrip("\n"), INK["code"]))
+            case Attached(name, _, where):
+                drawn.append(Text(f"{shown(name)}: {shown(where)}", INK["quiet"]))
             case _:
                 drawn.append(Text(shown(bar_line(block))))
     return Text("\n").join(drawn)

@@ -8,7 +8,7 @@ import pytest
 from bot import settings
 from bot.core.contribute import entry
 from bot.core.decide import decide
-from bot.core.known import Checked, Entry, Excerpt, Finding, Known, Offer, Reply, Serving, asks, tells
+from bot.core.known import Checked, Entry, Excerpt, Finding, Known, Offer, Reply, Report, Sampled, Serving, asks, tells
 from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent, Turn
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
@@ -48,6 +48,9 @@ class Talk:
     chat: Serving = field(default_factory=Serving)
     offers: tuple[Offer, ...] = ()
     checked: dict[str, Checked] = field(default_factory=dict)
+    sampled: dict[object, Sampled] = field(default_factory=dict)  # by what is looked for
+    report: Report = field(default_factory=Report)
+    thumbs: dict[str, str] = field(default_factory=dict)
     as_role: tuple[str, ...] = ("everyone",)
     maintainers: str = ""
     note: str = ""
@@ -102,6 +105,10 @@ class Talk:
             return self.chat if look.what == "serving" else self.offers
         if look.what == "precheck":
             return self.checked.get(look.subject, Checked())
+        if look.what in ("samples", "report", "thumbs"):
+            return {"samples": self.sampled.get(look.subject, Sampled()), "report": self.report, "thumbs": self.thumbs}[
+                look.what
+            ]
         if look.what == "entry":
             return self.entries.get(look.subject)
         assert isinstance(look.subject, Draft)

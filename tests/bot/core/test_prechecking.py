@@ -20,7 +20,7 @@ from pipeline.stages.precheck import SAID
 from tests.bot.core.conftest import TABLES, Talk, cards, texts
 
 ENGLISH, GERMAN = pick(TABLES, "en"), pick(TABLES, "de")
-READY = Serving("ready", (Served("small"), Served("other", "small")))
+READY = Serving("ready", (Served("small"), Served("other", "small")), teacher=True)
 ROW = CheckedRow("Mia wants lamps", "item: lamps", "Sure!", "gap", "judge", "The model's answer leaves out the item")
 FOUND = Checked(
     (ROW, replace(ROW, state="known", why="near", quote="")), "mixed", 0.81, {"gap": "1", "known": "1"}, "small", "big"
@@ -85,7 +85,7 @@ def test_a_draft_has_the_button_when_it_is_whole_and_there_is_a_model(whole: Tal
     whole.chat = READY
     whole(Command("delete", "2"))
 
-    assert (ready[:3], absent[:2]) == (["Precheck", "Submit", "Preview"], ["Submit", "Preview"])
+    assert (ready[:3], absent[:2]) == (["Precheck", "Generate", "Submit"], ["Submit", "Preview"])
     assert "Precheck" not in shown()
 
 
@@ -320,7 +320,7 @@ def test_a_submission_waits_for_a_precheck_that_goes_on(whole: Talk) -> None:
     stands(whole, "running")
     signed = Submit(f"draft.signed|{draft_of(whole).id}", {"name": "Alice Example", "mail": "alice@example.org"})
 
-    assert [texts(whole(act)) for act in (Command("submit"), signed)] == [[ENGLISH("precheck.first")]] * 2
+    assert [texts(whole(act)) for act in (Command("submit"), signed)] == [[ENGLISH("busy.precheck")]] * 2
 
 
 def test_a_draft_that_was_prechecked_is_submitted_in_the_same_run(whole: Talk) -> None:

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from bot.core import talk
 from bot.core.cards import quoted
-from bot.core.talk import Answer, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
 from bot.platforms.discord import limits
 from bot.platforms.discord.filled import values
 from bot.platforms.discord.prose import prose
@@ -177,6 +177,14 @@ def test_a_code_that_holds_a_fence_is_a_file_since_discord_has_no_longer_ones() 
     made = card(Card("t", (Code("a: |\n  ```\n  x\n  ```\n", "yaml", "qna.yaml"),)))
 
     assert made.files == (("qna.yaml", b"a: |\n  ```\n  x\n  ```\n"),)
+
+
+def test_a_whole_file_is_brought_and_none_of_it_shown_and_one_that_is_too_large_is_nothing() -> None:
+    made = card(Card("t", (Attached("report k7.html", "<p>all</p>", "/runs/k7"), Attached("b.html", "", "/runs/k7"))))
+    parts = made.json["components"][0]["components"]
+
+    assert made.files == (("report_k7.html", b"<p>all</p>"),)
+    assert parts[1:] == [{"type": 13, "file": {"url": "attachment://report_k7.html"}}]
 
 
 def test_codes_take_the_room_that_texts_leave() -> None:

@@ -5,6 +5,7 @@ Discord does not tell of direct messages, neither roles nor a language, keeps so
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def play(settings: Settings, server: Server, memory: Memory, docs: dict[str, str]) -> Play:
+def play(settings: Settings, small_recipes: Path, server: Server, memory: Memory, docs: dict[str, str]) -> Play:
     async def plays(path: Path, kind: Callable[..., Player]) -> Player:
         try:
             async with Model() as model:
-                player = await play_file(settings, path, server, docs, model, kind)
+                player = await play_file(replace(settings, home=small_recipes), path, server, docs, model, kind)
         finally:
             server.up()
         assert (player.lacks, player.differences) == ([], [])

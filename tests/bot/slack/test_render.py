@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core import talk
-from bot.core.talk import Answer, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Answer, Attached, Button, Card, Choice, Code, Dialog, Field, Steps, Text
 from bot.platforms.slack import limits
 from bot.platforms.slack.filled import values
 from bot.platforms.slack.render import (
@@ -182,6 +182,13 @@ def test_a_code_past_the_limit_is_a_file_below_its_first_lines(length: int, file
 
     assert payload.files == (("qna.yaml", text.encode()),) * files
     assert shown == ("line\n" * EXCERPT[0] + "…" if files else text)
+
+
+def test_a_whole_file_is_brought_and_none_of_it_shown_and_one_that_is_too_large_is_nothing() -> None:
+    payload = card(Card("t", (Attached("report.html", "<p>all</p>", "/runs/k7"), Attached("b.html", "", "/runs/k7"))))
+
+    assert payload.files == (("report.html", b"<p>all</p>"),)
+    assert [one["type"] for one in payload.json["blocks"]] == ["header"]
 
 
 @pytest.mark.parametrize(("length", "count"), [(TEXT, 1), (TEXT + 1, 2)])

@@ -5,6 +5,7 @@ In a channel of a workspace all of them; in direct messages, where each message 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,14 @@ def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def play(settings: Settings, docs: dict[str, str]) -> Play:
+def play(settings: Settings, small_recipes: Path, docs: dict[str, str]) -> Play:
     """Plays a transcript on an empty Redis. Returns the files of the drafts that are whole at its end."""
 
     async def plays(path: Path, kind: Callable[..., Player], server: Server) -> list[str]:
         try:
             await emptied(server)
             async with Model() as model:
-                player = await play_file(settings, path, server, docs, model, kind)
+                player = await play_file(replace(settings, home=small_recipes), path, server, docs, model, kind)
         finally:
             server.up()
         assert (player.lacks, player.differences) == ([], []), kind.__name__
