@@ -81,10 +81,10 @@ class Installation:
 
     @property
     def generating(self) -> dict[str, dict[str, Any]]:
-        """What the stages that make a set are given, with digests as above. `cache`: for what can be made anew at any time."""
+        """What the stages that make a set are given, with digests as above."""
         from pipeline.mixing import sizes
 
-        place = {"home": str(self.home), "taxonomy": str(self.checkout), "cache": str(self.data / "cache")}
+        place = {"home": str(self.home), "taxonomy": str(self.checkout)}
         asking = self._asking("chat", "teacher", "judge", "embeddings")
         mixing = self._digests("recipes/mix.yaml")
         made = self._digests("models/roles.yaml", "recipes/*.yaml", "prompts/generate/*.md")

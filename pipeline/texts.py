@@ -9,6 +9,7 @@ with, `by_docling` knows tables and headings of a PDF, too; it needs its models 
 import codecs
 import importlib
 import re
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -33,39 +34,57 @@ _READ_AS = {
 }  # as browsers do (WHATWG, Encoding)
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A file's text; of a PDF also how many `pages` it has, and how many of them were `read` whole: limits may cut the rest."""
+
+    text: str
+    read: int = 0
+    pages: int = 0
+
+
 def text_of(content: bytes, file: str) -> str:
-    """The text of a markdown, HTML or PDF file, by its name. Raises Invalid document.encoding, document.html, document.pdf."""
+    """The text alone, see read_of."""
+    return read_of(content, file).text
+
+
+def read_of(content: bytes, file: str) -> Read:
+    """A markdown, HTML or PDF file, by its name. Raises Invalid document.encoding, document.html, document.pdf."""
     if file.endswith(".pdf"):
-        return pdf_text(content, file)
+        return pdf_read(content, file)
     if file.endswith(HTML):
-        return html_text(content, file)
+        return Read(html_text(content, file))
     try:
-        return content.decode("utf-8-sig")
+        return Read(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         fix = "Save it as UTF-8: ilab reads nothing else."
         raise Invalid(Problem("document.encoding", "the file is not UTF-8 text", file, fix, {"path": file})) from None
 
 
-def pdf_text(content: bytes, file: str = "") -> str:
-    """The text of a PDF's first 500 pages, pages apart by an empty line; "" where it holds pictures only.
+def pdf_read(content: bytes, file: str = "") -> Read:
+    """A PDF's first 500 pages, their texts apart by an empty line; no text where it holds pictures only.
 
     Raises Invalid document.pdf for what pdfium cannot open: damaged files, and those with a password.
     """
     import pypdfium2  # loads a library of 7 MB, which markdown does not need
 
-    pages: list[str] = []
-    room = MAX_CHARACTERS
+    texts: list[str] = []
+    room, whole = MAX_CHARACTERS, 0
     try:
         with pypdfium2.PdfDocument(content) as document:
-            for at in range(min(len(document), MAX_PAGES)):
+            count = len(document)
+            for at in range(min(count, MAX_PAGES)):
                 page = document[at].get_textpage()
-                pages.append(page.get_text_range(0, min(page.count_chars(), room)) if room > 0 else "")
-                room -= len(pages[-1])
+                held = page.count_chars()
+                texts.append(page.get_text_range(0, min(held, room)) if room > 0 else "")
+                whole += held <= max(0, room)
+                room -= len(texts[-1])
     except pypdfium2.PdfiumError as error:
         facts = {"path": file, "reason": str(error)}
         fix = "Save it anew without a password, or give the text as markdown."
         raise Invalid(Problem("document.pdf", f"the PDF cannot be read: {error}", file, fix, facts)) from None
-    return "\n\n".join(page.replace("\r\n", "\n").replace("\x00", "").replace("\ufffe", "") for page in pages).strip()
+    plain = (text.replace("\r\n", "\n").replace("\x00", "").replace("\ufffe", "") for text in texts)
+    return Read("\n\n".join(plain).strip(), whole, count)
 
 
 def html_text(content: bytes, file: str = "") -> str:
@@ -117,8 +136,8 @@ def has_docling() -> bool:
     return find_spec("docling") is not None
 
 
-def by_docling(content: bytes, file: str) -> str:
-    """The text of a PDF or HTML file as docling reads it, as markdown; of a PDF the first 500 pages.
+def by_docling(content: bytes, file: str) -> Read:
+    """A PDF or HTML file as docling reads it, as markdown; of a PDF the first 500 pages.
 
     Raises whatever docling, its models and their download raise; ImportError where a part of it is not installed.
     """
@@ -126,4 +145,10 @@ def by_docling(content: bytes, file: str) -> str:
     converter = door.DocumentConverter(allowed_formats=[base.InputFormat.PDF, base.InputFormat.HTML])
     stream = base.DocumentStream(name=PurePosixPath(file).name, stream=BytesIO(content))
     found = converter.convert(stream, page_range=(1, MAX_PAGES)).document
-    return str(found.export_to_markdown(escape_html=False, escape_underscores=False, image_placeholder="")).strip()
+    text = str(found.export_to_markdown(escape_html=False, escape_underscores=False, image_placeholder="")).strip()
+    if not file.endswith(".pdf"):
+        return Read(text)
+    import pypdfium2
+
+    with pypdfium2.PdfDocument(content) as document:
+        return Read(text, min(len(document), MAX_PAGES), len(document))

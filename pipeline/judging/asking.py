@@ -13,6 +13,7 @@ from pipeline.files import digest
 if TYPE_CHECKING:  # what these import takes 0.3 s, which a child that asks nobody need not wait for
     from pipeline.journal import Journal
     from pipeline.models.client import Client
+    from pipeline.models.endpoint import Endpoint
     from pipeline.models.host import Models
 
 T = TypeVar("T")
@@ -49,6 +50,24 @@ async def model(models: "Models", folder: Path, role: str, wanted: str = "") -> 
     from pipeline.models import catalog
 
     return Model(client, name, catalog.version(folder, name))
+
+
+def whose(models: "Models", role: str) -> str:
+    """The role whose endpoint answers for `teacher` or `judge`: its own where that has a url, else the teacher's where that
+
+    has one, else its own again: the server on this machine.
+    """
+    return next((name for name in (role, "teacher") if models.configured(name)), role)
+
+
+async def maker(models: "Models", folder: Path, role: str) -> "tuple[Endpoint, Model] | None":
+    """Who answers for `teacher` or `judge` when samples are made (see whose), None where nobody does. Raises as `model`."""
+    name = whose(models, role)
+    endpoint = models.endpoint(name)
+    found = await model(models, folder, name, endpoint.model if endpoint else "")
+    if found and endpoint is None:  # its server came up between the two looks
+        return await maker(models, folder, role)
+    return (endpoint, found) if found and endpoint else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ def main(given: argparse.Namespace, environment: Mapping[str, str], say: Callabl
 
 def _found(here: "Installation", aside: TextIO) -> Standing:
     asked = reference.load(here.home)
-    keeping = here.model_kept() if here.models.state("judge") == "starting" else nullcontext()
+    is_starting = here.models.state(asking.whose(here.models, "judge")) == "starting"
+    keeping = here.model_kept() if is_starting else nullcontext()
     with keeping, Line(aside) as line:
         return asyncio.run(_calibrated(here, asked, line))
 
@@ -69,15 +70,15 @@ async def _calibrated(here: "Installation", asked: Reference, line: Line) -> Sta
 
 
 async def _judge(models: "Models", line: Line) -> "Model":
-    """Whoever answers for the role, once it is there. Raises Invalid calibrate.no_judge where nobody does."""
+    """Whoever judges in a run, once it is there. Raises Invalid calibrate.no_judge where nobody does."""
     loop = asyncio.get_running_loop()
     until = loop.time() + START_S
     while True:
         try:
-            endpoint = models.endpoint("judge")
-            found = await asking.model(models, models.folder, "judge", endpoint.model if endpoint else "")
+            found = await asking.maker(models, models.folder, "judge")
         except Temporary as error:
-            if models.state("judge") != "starting" or models.cause or loop.time() > until:
+            is_starting = models.state(asking.whose(models, "judge")) == "starting"
+            if not is_starting or models.cause or loop.time() > until:
                 raise
             line.report(0.0, {"act": "start", "why": str(error)})
             await asyncio.sleep(LOOK_S)
@@ -85,7 +86,7 @@ async def _judge(models: "Models", line: Line) -> "Model":
         if found is None:
             fix = "Set one up with `labpipe model setup`, or set judge.url in configs/models/roles.yaml."
             raise Invalid(Problem("calibrate.no_judge", "there is no judge to ask", fix=fix))
-        return found
+        return found[1]
 
 
 # --- what is told

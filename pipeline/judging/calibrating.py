@@ -5,8 +5,9 @@ schemas, all at once as far as its endpoint is to be sent. A sample is kept wher
 with our labels is told for each kind and in all, and step by step. An answer that is not in the form that was asked for,
 twice, keeps nothing, as in the flow.
 
-What was found is kept in LABBOT_DATA/models/calibration.json, under the judge's name and version and the digest of all that
-it was asked: `standing` has it again, and None after a prompt, a recipe, the samples or the judge have changed.
+What was found is kept in LABBOT_DATA/models/calibration.json, under the judge's name and version, or its name and address
+where its weights are elsewhere, and the digest of all that it was asked: `standing` has it again, and None after a prompt, a
+recipe, the samples or the judge have changed.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ TRIES, PAUSE_S, LONGEST_S = 5, 1.0, 30.0  # of a question that its endpoint does
 SHOWN = 10  # disagreements that are kept and quoted
 TROUBLE_CHARS = 200
 KEPT = 50  # standings; the oldest go
+KEY = ("name", "version", "place", "prompts")  # what a standing is found by
 
 Told = Callable[[int], None]
 
@@ -62,13 +64,14 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a judge stands. `prompts`: `Reference.digest`; `at`: the day.
+    """How a judge stands. `prompts`: `Reference.digest`; `at`: the day; `place`: of a judge without a version, see place_of.
 
     `silent` counts the questions that it gave no score to; `trouble` is why it gave the first of them none.
     """
 
     name: str
     version: str
+    place: str
     prompts: str
     at: str
     whole: Agreement
@@ -131,10 +134,14 @@ def standing(folder: Path, judge: Model, prompts: str) -> Standing | None:
     return next((_parsed(row) for row in _rows(folder) if _is(row, judge, prompts)), None)
 
 
+def place_of(judge: Model) -> str:
+    """Where a judge is whose weights are not known, as the beginning of its url's digest: the url itself may be secret."""
+    return "" if judge.version else files.digest(judge.client.url.encode()).removeprefix("sha256:")[:12]
+
+
 def keep(folder: Path, found: Standing) -> None:
     """Keep how a judge stands, in the place of what was found of it before. Raises Failed where the disk refuses."""
-    judge = (found.name, found.version, found.prompts)
-    rows = [row for row in _rows(folder) if (row["name"], row["version"], row["prompts"]) != judge]
+    rows = [row for row in _rows(folder) if any(row[name] != getattr(found, name) for name in KEY)]
     told = {"version": VERSION, "standings": [*rows, asdict(found)][-KEPT:]}
     files.write(folder / FILE, json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
 
@@ -186,6 +193,7 @@ def _standing(judge: Model, found: Reference, said: Sequence[Said]) -> Standing:
     return Standing(
         name=judge.name,
         version=judge.version,
+        place=place_of(judge),
         prompts=found.digest,
         at=time.strftime("%Y-%m-%d", time.gmtime()),
         whole=agreement(counted((good, kept) for _, good, kept in verdicts)),
@@ -241,7 +249,7 @@ def _is_sound(row: Any) -> bool:
 
 
 def _is(row: Mapping[str, Any], judge: Model, prompts: str) -> bool:
-    return (row["name"], row["version"], row["prompts"]) == (judge.name, judge.version, prompts)
+    return tuple(row[name] for name in KEY) == (judge.name, judge.version, place_of(judge), prompts)
 
 
 def _parsed(row: Mapping[str, Any]) -> Standing:

@@ -106,6 +106,10 @@ class Models:
         served = self._served()
         return served.cause if served else ""
 
+    def configured(self, role: str) -> bool:
+        """Whether roles.yaml or the environment names an endpoint for a role."""
+        return self._named(role) is not None
+
     async def keep(self) -> None:
         """Keep the shared server, or be ready to as soon as its keeper is gone; until cancelled."""
         if all(self._named(role) for role in ROLES):

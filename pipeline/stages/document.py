@@ -16,9 +16,10 @@ from pipeline.errors import Invalid, Problem
 from pipeline.files import write, write_parts
 from pipeline.stage import Job
 from pipeline.stages import fetch
-from pipeline.texts import HTML, by_docling, has_docling, text_of
+from pipeline.texts import HTML, Read, by_docling, has_docling, read_of
 
 JSON, LINES = "document.json", "document.jsonl"
+SHOWN = 5  # files that were cut, in the facts
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 def document(job: Job) -> Mapping[str, str]:
     """Fetch the document; write which commit and files it is (document.json), and each file's path and text (document.jsonl).
 
+    A PDF's row has how many `pages` it has and how many were `read`; the fact `cut` names those that are longer than we read.
     For a skill {} and no line. Raises Invalid document.entry for an entry that cannot be read, else what fetch.document does.
     """
     named = source((job.folder / "entry" / "qna.yaml").read_text(encoding="utf-8"))
@@ -33,12 +35,14 @@ def document(job: Job) -> Mapping[str, str]:
         write_parts(job.folder / LINES, ())
         write(job.folder / JSON, "{}")
         return {}
-    readers: dict[str, str] = {}
-    found = fetch.document(job, named, lambda content, path: _read(content, path, readers))
-    files = [{**row, "by": readers.get(row["path"], "")} for row in found.found["files"]]
+    told: dict[str, dict[str, Any]] = {}
+    found = fetch.document(job, named, lambda content, path: _read(content, path, told))
+    files = [{**row, **told[row["path"]]} for row in found.found["files"]]
     write_parts(job.folder / LINES, (_line(path, text) for path, text in found.texts.items()))
     write(job.folder / JSON, json.dumps({**found.found, "files": files}, indent=1))
-    return found.facts
+    short = [row for row in files if row.get("read", 0) < row.get("pages", 0)]
+    cut = [f"{row['path']} ({row['read']} of {row['pages']} pages)" for row in short]
+    return {**found.facts, **({"cut": ", ".join(cut[:SHOWN])} if cut else {})}
 
 
 def texts(folder: Path) -> Iterator[tuple[str, str]]:
@@ -66,17 +70,23 @@ def source(qna: str) -> Mapping[str, Any] | None:
     return {"repo": repo.strip(), "ref": commit.strip(), "patterns": patterns}
 
 
-def _read(content: bytes, path: str, readers: dict[str, str]) -> str:
-    """A file's text; whether docling read it is noted in `readers`."""
-    if path.endswith((".pdf", *HTML)) and has_docling():
-        try:
-            text = by_docling(content, path)
-        except Exception as error:  # its models, their download and their libraries raise whatever they like
-            _log.warning("docling could not read %s, so it is read without: %s: %.300s", path, type(error).__name__, error)
-        else:
-            readers[path] = "docling"
-            return text
-    return text_of(content, path)
+def _read(content: bytes, path: str, told: dict[str, dict[str, Any]]) -> str:
+    """A file's text; whether docling read it, and of a PDF how much was read, is noted in `told`."""
+    found, by = _by_docling(content, path), "docling"
+    if found is None:
+        found, by = read_of(content, path), ""
+    told[path] = {"by": by, **({"pages": found.pages, "read": found.read} if found.pages else {})}
+    return found.text
+
+
+def _by_docling(content: bytes, path: str) -> Read | None:
+    if not (path.endswith((".pdf", *HTML)) and has_docling()):
+        return None
+    try:
+        return by_docling(content, path)
+    except Exception as error:  # its models, their download and their libraries raise whatever they like
+        _log.warning("docling could not read %s, so it is read without: %s: %.300s", path, type(error).__name__, error)
+        return None
 
 
 def _line(path: str, text: str) -> bytes:

@@ -88,13 +88,26 @@ def test_markdown_html_and_pdf_are_there_as_text_at_the_entrys_commit(host: GitH
             "patterns": ["*.md", "*.pdf", "*.html"],
             "files": [
                 {"path": "a.md", "bytes": 24, "words": 5, "kind": "md", "by": ""},
-                {"path": "b.pdf", "bytes": len(files["b.pdf"]), "words": 3, "kind": "pdf", "by": ""},
+                {"path": "b.pdf", "bytes": len(files["b.pdf"]), "words": 3, "kind": "pdf", "by": "", "pages": 1, "read": 1},
                 {"path": "c.html", "bytes": len(PAGE), "words": 5, "kind": "html", "by": ""},
             ],
             "skipped": [],
         },
         [("a.md", "# Ebbe\n\nFlut\u2028und Ebbe."), ("b.pdf", "The moon pulls."), ("c.html", "# Sea\n\nWet & salty.")],
     )
+
+
+@bare
+def test_of_a_long_pdf_it_is_told_how_many_of_its_pages_were_read(
+    host: GitHost, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.texts.MAX_PAGES", 2)
+    commit = host.repo("sea", {"a.pdf": pdf("one", "two"), "b.pdf": pdf("one", "two", "three")})
+    work = job(host, naming(f"{url}/sea.git", commit, "*.pdf"))
+    facts = document(work)
+
+    assert facts["cut"] == "b.pdf (2 of 3 pages)"
+    assert [(row["read"], row["pages"]) for row in made(work)[0]["files"]] == [(2, 2), (2, 3)]
 
 
 def test_a_skill_has_no_document_and_nobody_is_asked(host: GitHost, url: str) -> None:

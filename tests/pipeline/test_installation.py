@@ -35,11 +35,7 @@ def test_every_stage_is_given_something(home: Path) -> None:
 def test_a_stage_that_asks_models_is_told_where_they_are_and_not_with_which_key(home: Path) -> None:
     url = "http://127.0.0.1:1/v1"
     found = given(home, LABBOT_TEACHER_URL=url, LABBOT_JUDGE_URL=url, LABBOT_TEACHER_KEY="secret-key", HF_TOKEN="secret-key")
-    place = {
-        "home": str(home),
-        "taxonomy": str(home.parent / "data" / "taxonomy"),
-        "cache": str(home.parent / "data" / "cache"),
-    }
+    place = {"home": str(home), "taxonomy": str(home.parent / "data" / "taxonomy")}
 
     assert found["generate"].items() >= place.items()
     assert found["generate"]["folder"] == str(home.parent / "data" / "models")

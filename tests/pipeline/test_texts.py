@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Invalid
-from pipeline.texts import by_docling, has_docling, html_text, pdf_text, text_of
+from pipeline.texts import Read, by_docling, has_docling, html_text, pdf_read, text_of
 
 PAGE = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 200]/Resources<</Font<</F 3 0 R>>>>/Contents %d 0 R>>"
 
@@ -41,28 +41,30 @@ def pdf(*pages: str) -> bytes:
 
 
 def test_a_pdf_is_its_pages_text() -> None:
-    assert pdf_text(pdf("The sea rises.", "It falls.")) == "The sea rises.\n\nIt falls."
+    assert pdf_read(pdf("The sea rises.", "It falls.")) == Read("The sea rises.\n\nIt falls.", 2, 2)
     assert text_of(pdf("The sea."), "a.pdf") == "The sea."
 
 
 def test_a_pdf_without_text_is_empty() -> None:
-    assert pdf_text(pdf("", "")) == ""
+    assert pdf_read(pdf("", "")) == Read("", 2, 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.4", b"\x00" * 1000, pdf("x")[:60]])
 def test_a_damaged_pdf_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(Invalid) as refused:
-        pdf_text(content, "a.pdf")
+        pdf_read(content, "a.pdf")
 
     assert [(one.code, one.where) for one in refused.value.problems] == [("document.pdf", "a.pdf")]
 
 
-def test_a_pdf_is_read_up_to_a_number_of_pages_and_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pdf_is_read_up_to_a_number_of_pages_and_characters_and_says_how_many_were_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("pipeline.texts.MAX_PAGES", 2)
-    assert pdf_text(pdf("one", "two", "three")) == "one\n\ntwo"
+    assert pdf_read(pdf("one", "two", "three")) == Read("one\n\ntwo", 2, 3)
 
     monkeypatch.setattr("pipeline.texts.MAX_CHARACTERS", 4)
-    assert pdf_text(pdf("one", "two")).split() == ["one", "t"]
+    assert pdf_read(pdf("one", "two")) == Read("one\n\nt", 1, 2)
 
 
 # --- HTML
@@ -187,11 +189,13 @@ def test_whatever_stands_in_a_page_it_has_a_text(parts: list[str]) -> None:
 @pytest.mark.skipif(not has_docling(), reason="docling, which an operator may install, is not here: 2 GB with torch")
 def test_docling_reads_html_as_markdown() -> None:
     page = b"<h1>Tides &amp; waves</h1><p>Twice a_day.</p><table><tr><th>a</th></tr><tr><td>1</td></tr></table>"
-    lines = by_docling(page, "docs/a.html").splitlines()
+    lines = by_docling(page, "docs/a.html").text.splitlines()
 
     assert (lines[0], "Twice a_day." in lines) == ("# Tides & waves", True)
 
 
 @pytest.mark.skipif(not has_docling(), reason="docling, which an operator may install, is not here: 2 GB with torch and models")
 def test_docling_reads_a_pdf() -> None:
-    assert "The sea rises." in by_docling(pdf("The sea rises."), "a.pdf")
+    found = by_docling(pdf("The sea rises."), "a.pdf")
+
+    assert "The sea rises." in found.text and (found.read, found.pages) == (1, 1)

@@ -19,14 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.__main__ import main as labpipe
+from pipeline.config import RolesConfig
 from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.generating import recipes
-from pipeline.judging import calibrate, calibrating, reference
+from pipeline.judging import asking, calibrate, calibrating, reference
 from pipeline.judging.agreement import Agreement, Counts, agreement, counted
 from pipeline.judging.asking import Model
 from pipeline.judging.calibrating import Standing
 from pipeline.judging.reference import KINDS, Question, Reference
 from pipeline.models.client import Client, Endpoint
+from pipeline.models.host import Models
 from tests.conftest import HOME
 from tests.fakes.openai_server import Asked, Server, Step, answer, said
 
@@ -394,7 +396,7 @@ def found_of(name: str, prompts: str = "sha256:a") -> Standing:
     full = agreement(Counts(20, 1, 2, 17))
     wrong = calibrating.Wrong("freeform", 3, "judge_pairs", "q", "a", False, 3, "ours", "theirs")
     kinds, steps = dict.fromkeys(KINDS, full), {"judge_pairs": full.counts}
-    return Standing(name, "0123456789ab", prompts, "2026-11-23", full, kinds, steps, 261, 0, "", (wrong,))
+    return Standing(name, "0123456789ab", "", prompts, "2026-11-23", full, kinds, steps, 261, 0, "", (wrong,))
 
 
 def test_a_standing_is_found_again_by_its_judge_and_what_it_was_asked(tmp_path: Path, model: Model) -> None:
@@ -430,20 +432,29 @@ def test_a_damaged_row_is_left_out(tmp_path: Path, model: Model) -> None:
 # --- the command
 
 
-async def command(tmp_path: Path, url: str, **more: Any) -> tuple[int, str, str]:
+async def command(tmp_path: Path, url: str, role: str = "JUDGE", **more: Any) -> tuple[int, str, str]:
     """Its status, what it found, and what it said aside."""
     out, aside = list[str](), io.StringIO()
-    environment = {"LABBOT_HOME": str(HOME), "LABBOT_DATA": str(tmp_path), **({"LABBOT_JUDGE_URL": url} if url else {})}
+    environment = {"LABBOT_HOME": str(HOME), "LABBOT_DATA": str(tmp_path), **({f"LABBOT_{role}_URL": url} if url else {})}
     words = argparse.Namespace(json=False, **more) if "json" not in more else argparse.Namespace(**more)
     async with asyncio.timeout(BOUND_S):
         status = await asyncio.to_thread(calibrate.main, words, environment, out.append, aside)
     return status, "\n".join(out), aside.getvalue()
 
 
-async def test_the_command_tells_how_a_judge_stands_and_keeps_it(tmp_path: Path, model: Model) -> None:
+async def standing_at(url: str, folder: Path) -> Standing | None:
+    """What is known of the judge `small` at a url."""
+    client = Client(Endpoint(url))
+    try:
+        return calibrating.standing(folder, Model(client, "small"), SET.digest)
+    finally:
+        await client.close()
+
+
+async def test_the_command_tells_how_a_judge_stands_and_keeps_it(tmp_path: Path) -> None:
     async with Judge(lambda one: 1 if one.step.name == "judge_pairs" else right(one)) as server:
         status, out, aside = await command(tmp_path, server.url)
-    kept = calibrating.standing(tmp_path / "models", replace(model, version=""), SET.digest)
+        kept = await standing_at(server.url, tmp_path / "models")
     lines = out.splitlines()
 
     assert (status, aside.splitlines()[0], aside.splitlines()[-1]) == (
@@ -468,6 +479,54 @@ async def test_a_judge_at_chance_ends_the_command_with_one_and_a_sentence(tmp_pa
 
     assert (status, told["refused"]) == (1, aside.splitlines()[-1])
     assert (told["whole"]["kappa"], told["accuracy"], told["kinds"]["grounded"]["counts"]["bad_kept"]) == (0.0, 0.5, 20)
+
+
+async def test_a_judge_of_the_same_name_elsewhere_is_another_one(tmp_path: Path) -> None:
+    async with Judge(highest) as server, Judge(right) as other:
+        await command(tmp_path, server.url)
+        known = [await standing_at(url, tmp_path / "models") for url in (server.url, other.url)]
+        urls = [server.url, other.url]
+    kept = (tmp_path / "models" / "calibration.json").read_text(encoding="utf-8")
+
+    assert known[0] and known[0].refused and known[1] is None
+    assert not any(url in kept for url in urls)  # an address may be nobody's business
+
+
+async def test_without_a_judge_of_its_own_the_command_asks_the_teacher_as_a_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "load", lambda home: SOME)
+    async with Judge(right) as server:
+        status, out, _ = await command(tmp_path, server.url, role="TEACHER")
+
+    assert (status, out.partition(" questions")[0]) == (0, f"small, {len(SOME.questions)}")
+
+
+@pytest.mark.parametrize(
+    ("urls", "whose"),
+    [
+        ({}, {"teacher": "teacher", "judge": "judge"}),
+        ({"teacher": "http://127.0.0.1:9/v1"}, {"teacher": "teacher", "judge": "teacher"}),
+        ({"judge": "http://127.0.0.1:9/v1"}, {"teacher": "teacher", "judge": "judge"}),
+        (dict.fromkeys(("teacher", "judge"), "http://127.0.0.1:9/v1"), {"teacher": "teacher", "judge": "judge"}),
+    ],
+)
+def test_a_role_without_a_url_is_the_teachers_where_that_has_one(
+    tmp_path: Path, urls: dict[str, str], whose: dict[str, str]
+) -> None:
+    roles = RolesConfig.model_validate({role: {"url": url} for role, url in urls.items()})
+    models = Models(roles, tmp_path, {})
+
+    assert {role: asking.whose(models, role) for role in whose} == whose
+
+
+async def test_a_judge_without_a_url_is_the_teachers_model_and_not_the_one_of_this_machine(tmp_path: Path) -> None:
+    places = {"teacher": {"url": "http://127.0.0.1:9/v1", "model": "large"}, "judge": {"model": "small"}}
+    models = Models(RolesConfig.model_validate(places), tmp_path, {})
+    found = await asking.maker(models, tmp_path, "judge")
+    await models.close()
+
+    assert found and (found[0].url, found[1].name) == ("http://127.0.0.1:9/v1", "large")
 
 
 async def test_where_there_is_no_judge_the_command_says_how_to_have_one(tmp_path: Path) -> None:

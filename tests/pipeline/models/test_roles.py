@@ -28,7 +28,7 @@ def told(folder: Path, text: str, environment: dict[str, str] | None = None) -> 
 
 def test_the_shipped_file_leaves_every_role_to_the_server_on_this_machine() -> None:
     sampling = SamplingConfig(temperature=0.7, top_p=0.95, top_k=40, min_p=0.05, max_tokens=1024)
-    many = EndpointConfig(concurrency=64)
+    many = EndpointConfig(concurrency=512)
 
     assert roles(FILE, {}) == RolesConfig(
         chat=ChatConfig(concurrency=256, system="You are labbot, a helpful assistant.", sampling=sampling),
