@@ -62,7 +62,7 @@ async def nobody() -> Serving:
 
 
 PASSAGES, PRECHECK, REPORT = "passages.jsonl", "precheck.json", "report.html"  # what runs leave for the conversation
-SAMPLES = "samples/samples.jsonl"
+SAMPLES, GENERATED = "samples/samples.jsonl", "samples/generated.jsonl"  # of the whole set, or as far as a run came
 REPORT_BYTES = 1_000_000  # of a page that is sent: the message that it goes with lies in Redis for a month
 SCANNED = 10_000  # rows that are looked through for a page of samples; who wants to see more has the report
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
@@ -109,6 +109,8 @@ class Looker:
                 return await asyncio.to_thread(self.passages, run, query, most)
             case (str(run), str(which), int(skip), int(most)):
                 await self.bring(run, SAMPLES)
+                if self._file(run, SAMPLES) is None:
+                    await self.bring(run, GENERATED)
                 return await asyncio.to_thread(self.samples, run, which, skip, most)
             case tuple() as files:
                 return tuple([await self.file(file, fetch) for file in files])
@@ -185,14 +187,18 @@ class Looker:
             return Checked()
 
     def samples(self, run: str, which: str, skip: int, most: int) -> Sampled:
-        """Samples for training that a run has kept, or dropped, from the one numbered `skip` on, among the first SCANNED."""
-        path = self._file(run, SAMPLES)
+        """Samples for training that a run has kept, or dropped, from the one numbered `skip` on, among the first SCANNED.
+
+        Of a run that stopped early they are those that it had made; nobody has looked at them as a whole.
+        """
+        judged = self._file(run, SAMPLES)
+        path = judged or self._file(run, GENERATED)
         if path is None:
             return Sampled()
         with path.open("rb") as lines:
             ours = (one for one in read_samples(islice(lines, SCANNED), path) if one.kept == (which == "kept"))
             found = tuple(islice(ours, skip, skip + most + 1))
-        return Sampled(found[:most], more=len(found) > most)
+        return Sampled(found[:most], more=len(found) > most, judged=judged is not None)
 
     def report(self, run: str) -> Report:
         """The page of a run, without its text where that is too large to be sent."""

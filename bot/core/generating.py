@@ -36,7 +36,7 @@ def press(event: Event, known: Known, draft: Draft) -> list[Effect]:
         found = known.sampled()
         if found is None:
             return [Look("samples", (run, "kept", 0, samples.PAGE))]
-        if found.rows:
+        if found.rows and found.judged:
             return [_page(draft, run, "kept", 0, found, known)]
     if known.chat.state == "absent" and not offered(known):
         return setup.absent(event, known)
@@ -96,19 +96,18 @@ def moved(event: Event, known: Known, draft: Draft, step: Moved) -> list[Effect]
     """Show how it goes, and its first samples; at its end a message that says what came of it."""
     run = Run(step.run, step.state, step.facts, UNTIL)
     looks = [Look("thumbs", step.run)] if samples.firsts(step.facts) and known.thumbs() is None else []
-    looks += [Look("report", step.run)] if step.state == "done" and known.report() is None else []
+    looks += [Look("report", step.run)] if step.state in ("done", "failed") and known.report() is None else []
     if looks:
         return [*looks]
     effects: list[Effect] = [Show(notices.run(draft, run, known.words, step.fraction), f"run.{step.run}", draft.place)]
     if shown := samples.first(draft, step.run, step.facts, known.thumbs() or {}, known.words):
         effects.append(Show(shown, f"samples.{step.run}", draft.place))
     match step.state:
-        case "done":
+        case "done" | "failed" as state:
             report = known.report()
             assert report is not None  # it was looked for
-            return [*effects, Show(samples.end(draft, run, report, known.words), place=draft.place, ping=event.person)]
-        case "failed":
-            return [*effects, Show(samples.failed(draft, run, known.words), place=draft.place, ping=event.person)]
+            said = {"done": samples.end, "failed": samples.failed}[state](draft, run, report, known.words)
+            return [*effects, Show(said, place=draft.place, ping=event.person)]
         case "cancelled":
             name = cards.clip(cards.name_of(draft, known.words), 80)
             return [

@@ -175,10 +175,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Some of a run's samples, and whether there are more of the kind behind them; without rows where there are none."""
+    """Some of a run's samples, and whether there are more of the kind behind them; without rows where there are none.
+
+    `judged`: the run came as far as to look at its samples as a whole.
+    """
 
     rows: tuple[Sample, ...] = ()
     more: bool = False
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)

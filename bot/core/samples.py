@@ -22,6 +22,8 @@ PAGE = 10  # samples of a page
 FIRST = 5  # samples that are shown to be thumbed
 TOLD = 4  # kinds of reasons that a line has room for
 ADVISED = 4  # pieces of advice that a card gives
+FEW = ("generate.few", "generate.none", "mix.none")  # problems of a run that made too few samples, or none
+CUT = 200  # characters of the files that were too long to be read whole
 THUMBS = {"up": "good", "down": "bad"}  # with the button that gives it
 WIDTHS = (500, 300, 200, 120, 80, 50, 30)  # characters of a text in a list: the most with which all fit
 
@@ -226,22 +228,28 @@ def _dropped(one: Sample, words: Words, width: int) -> str:
 def end(draft: Draft, run: Run, report: Report, words: Words) -> Card:
     """What came of it, with the page to read, and what can be done next."""
     why = reasons(run.facts, words)
-    lines = [
+    held, least = number(run.facts, "held"), number(run.facts, "held_least")
+    lines = (
         words("generate.dropped.why", why=why) if why else "",
+        words("generate.held.few", held=held, least=least) if held < least else "",
+        words("generate.cut", files=cards.quoted(run.facts["cut"], CUT)) if run.facts.get("cut") else "",
         words("generate.no_replay") if run.facts.get("replay") == "none" else "",
-        words("generate.report.large", id=run.id) if report.where and not report.text else "",
-    ]
-    text = "\n".join(filter(None, lines))
-    blocks: list[Block] = [Text(text)] if text else []
-    if report.where:
-        blocks.append(Attached(f"report-{run.id}.html", report.text, report.where))
+    )
     buttons = (
         *((more(run, words),) if number(run.facts, "wanted") else ()),
         cards.button(words, "samples", f"sample.page|{run.id}|kept.0"),
         *(() if draft.state == "submitted" else (cards.button(words, "submit", f"draft.submit|{draft.id}", "good"),)),
     )
     title = words("generate.done.end", name=cards.clip(cards.name_of(draft, words), 40), counts=counted(run.facts, words))
-    return Card(cards.clip(title, TITLE), tuple(blocks), buttons)
+    return Card(cards.clip(title, TITLE), _with_page(run, report, lines, words), buttons)
+
+
+def _with_page(run: Run, report: Report, lines: Iterable[str], words: Words) -> tuple[Block, ...]:
+    """Lines, and the run's page below them where there is one; of one that is too large it is said where it lies."""
+    large = words("generate.report.large", id=run.id) if report.where and not report.text else ""
+    text = "\n".join(filter(None, (*lines, large)))
+    page = (Attached(f"report-{run.id}.html", report.text, report.where),) if report.where else ()
+    return (*((Text(text),) if text else ()), *page)
 
 
 def more(run: Run, words: Words) -> Button:
@@ -250,14 +258,20 @@ def more(run: Run, words: Words) -> Button:
     return cards.button(words, "samples.wanted", f"sample.more|{run.id}|{total}", count=MORE)
 
 
-def failed(draft: Draft, run: Run, words: Words) -> Card:
-    """What to change, as far as the run says; each example that it names is a press away."""
+def failed(draft: Draft, run: Run, report: Report, words: Words) -> Card:
+    """What to change, as far as the run says; each example that it names is a press away, and so is what was dropped."""
     found = [one for one in _listed(run.facts, "advice") if isinstance(one, dict)][:ADVISED]
     lines = [words("generate.advice", what=_advice(one, draft, words)) for one in found]
-    title = cards.clip(words("generate.failed.end", name=cards.clip(cards.name_of(draft, words), 80)), TITLE)
-    blocks = (Text("\n".join([words("generate.advised"), *lines])),) if lines else ()
-    again = cards.button(words, "again", f"draft.generate|{draft.id}")
-    return Card(title, blocks, (*_edits(draft, (one.get("seed") for one in found), words), again))
+    blocks = _with_page(run, report, (words("generate.advised"), *lines) if lines else (), words)
+    few = run.facts.get("code") in FEW
+    buttons = (
+        *_edits(draft, (one.get("seed") for one in found), words),
+        *((cards.button(words, "samples.dropped", f"sample.page|{run.id}|dropped.0"),) if few else ()),
+        cards.button(words, "again", f"draft.generate|{draft.id}"),
+    )
+    name, kept = cards.clip(cards.name_of(draft, words), 80), number(run.facts, "kept")
+    why = "generate.failed.end" if few else f"generate.broke.{kept if kept < 2 else 'n'}"
+    return Card(cards.clip(words(why, name=name, kept=kept), TITLE), blocks, buttons)
 
 
 def _advice(one: Mapping[str, Any], draft: Draft, words: Words) -> str:

@@ -38,7 +38,7 @@ SECRET = re.compile(r"KEY|PASS|SECRET|TOKEN|^LABBOT_\w+_URL$")  # in the name of
 STARVED = 0.8  # of a lease without being fed: the child ended itself
 SAVE_S = 5.0  # between two times that a stage's records are kept for other hosts
 LEFT = ("low_s", "high_s")  # the seconds that a stage may say it still takes
-STEPS = 1000  # of a child that wait for Redis; beyond that the oldest are left out
+STEPS = 1000  # of a child that wait for Redis; beyond that of the oldest only the facts are told, with the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ class Ended:
     facts: dict[str, str]
     cause: str = ""
     lost: bool = False  # the run is somebody else's by now, nothing may be written about it
+
+    def hear(self, said: Mapping[str, Any]) -> None:
+        """Take in a child's step: what it does not tell anew holds as it was told before."""
+        if said.get("stage"):  # one begins, or ends: what another said of its own end holds no more
+            self.facts = {name: fact for name, fact in self.facts.items() if name not in LEFT}
+        self.facts.update(said.get("facts", {}))
 
 
 class Carrying:
@@ -166,6 +172,7 @@ class Carrying:
         if ended.facts.get("by") == "Temporary":
             return await self._again(ended.facts.get("cause", ""), ended.facts)
         cause = self._why or ended.cause or ended.facts.get("cause") or f"its process ended {processes.how(ended.status)}"
+        await self._keep(*stage.writes, *stage.adds, "log")  # what it has made shows why
         return await self._finish("failed", {**ended.facts, "cause": cause})
 
     async def _again(self, cause: str, facts: Mapping[str, str]) -> str:
@@ -204,7 +211,7 @@ class Carrying:
         try:
             async with asyncio.TaskGroup() as tasks:
                 steps = asyncio.Queue[dict[str, Any] | None]()
-                tasks.create_task(self._read(child, steps))
+                tasks.create_task(self._read(child, steps, ended))
                 tasks.create_task(self._tell(steps, ended))
                 tasks.create_task(self._keep_log(child))
                 saving = tasks.create_task(self._save())
@@ -275,7 +282,9 @@ class Carrying:
         lock.close()
         raise Temporary("another process still works in the run's folder")
 
-    async def _read(self, child: asyncio.subprocess.Process, steps: "asyncio.Queue[dict[str, Any] | None]") -> None:
+    async def _read(
+        self, child: asyncio.subprocess.Process, steps: "asyncio.Queue[dict[str, Any] | None]", ended: Ended
+    ) -> None:
         """Hear what a child says, a JSON line a step; one that is silent for too long is ended."""
         assert child.stdout
         try:
@@ -284,8 +293,8 @@ class Carrying:
                     line = await process.line(child.stdout)
                 if not line:
                     break
-                if steps.qsize() >= STEPS:
-                    steps.get_nowait()
+                if steps.qsize() >= STEPS and (oldest := steps.get_nowait()):
+                    ended.hear(oldest)
                 if said := process.said(line):
                     steps.put_nowait(said)
         except TimeoutError:
@@ -295,9 +304,7 @@ class Carrying:
     async def _tell(self, steps: "asyncio.Queue[dict[str, Any] | None]", ended: Ended) -> None:
         """Record a child's steps, each with the facts of those before it; while Redis is away they wait."""
         while said := await steps.get():
-            if said.get("stage"):  # one begins, or ends: what another said of its own end holds no more
-                ended.facts = {name: fact for name, fact in ended.facts.items() if name not in LEFT}
-            ended.facts.update(said.get("facts", {}))
+            ended.hear(said)
             words = (str(said.get("stage", "")), float(said.get("fraction", 0.0)), dict(ended.facts))
             state = await insist(lambda: self.ledger.tell(self.run_id, self.fence, *words))  # noqa: B023, awaited here
             if state != "running":
@@ -308,11 +315,15 @@ class Carrying:
         """Keep the records that a stage has made so far, for another host to go on from."""
         while self.depot.store:
             await asyncio.sleep(SAVE_S)
-            try:
-                files = await self.depot.keep(self.run_id, ("log",))
+            await self._keep("log")
+
+    async def _keep(self, *paths: str) -> None:
+        """Keep what a stage has not finished for other hosts, unless its store or Redis is away just now."""
+        try:
+            if files := await self.depot.keep(self.run_id, paths):
                 await self.ledger.did(self.run_id, self.fence, "", 0.0, files)
-            except LabError as error:  # the next time, or at the end, where it counts
-                log.info("records are not kept for other hosts now: %s", error)
+        except LabError as error:  # the next time, or at the stage's end, where it counts
+            log.info("what it has made is not kept for other hosts now: %s", error)
 
     async def _keep_log(self, child: asyncio.subprocess.Process) -> None:
         """Keep the last of what a child says beside its steps: in stderr.txt, and before that in stderr.1.txt."""

@@ -56,7 +56,7 @@ def stage(folder: Path, name: str, *, fed: bool) -> int:
     except Exception as error:  # whatever it is, the last line says it
         _say("", 0.0, _told(error, memory_bytes))
         if isinstance(error, LabError | OSError):
-            print(error, file=sys.stderr)
+            _aside(error)
         else:
             traceback.print_exc()
         return 1
@@ -81,7 +81,7 @@ def by_hand(folder: Path, until: str | None, pauses_s: Sequence[float] = ()) -> 
             for one in recipe.stages(begun.recipe, until):
                 _insist(one, folder, begun, pauses_s)
     except (LabError, OSError) as error:
-        print(error, file=sys.stderr)
+        _aside(error)
         _say("", 0.0, _told(error, 0))
         return 1
     return 0
@@ -123,6 +123,12 @@ def _thumbs(folder: Path) -> Mapping[str, str]:
 
 def _say(stage: str, fraction: float, facts: Mapping[str, str]) -> None:
     print(json.dumps({"stage": stage, "fraction": fraction, "facts": dict(facts)}), flush=True)
+
+
+def _aside(error: BaseException) -> None:
+    """Say what went wrong to whoever looks on: no terminal is to take a model's text in it for a command."""
+    text = "".join(mark if mark.isprintable() or mark == "\n" else "?" for mark in str(error))
+    print(text, file=sys.stderr)
 
 
 def _told(error: BaseException, memory_bytes: int) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from bot.core.known import Checked, CheckedRow, Report, Sampled
 from bot.core.records import Draft
 from bot.core.talk import File, Look
-from bot.look import REPORT_BYTES, SAMPLES, SCANNED, Looker
+from bot.look import GENERATED, REPORT_BYTES, SAMPLES, SCANNED, Looker
 from bot.pack import enclose, enclosed
 from pipeline.check import SIZE_BYTES
 from pipeline.errors import Invalid, Problem
@@ -149,7 +149,36 @@ async def test_samples_are_read_page_by_page_the_kept_apart_from_the_dropped(loo
         (6, "judge_pairs", "score", "It is *wrong*.")
     ]
     assert first.rows[0].seed == 2 and first.rows[0].context == "A text"
-    assert SAMPLES == rows.SAMPLES
+    assert (SAMPLES, GENERATED) == (rows.SAMPLES, rows.GENERATED)
+
+
+async def test_of_a_run_that_stopped_early_the_samples_are_those_that_it_had_made(looker: Looker) -> None:
+    rows.write(looker.runs / "k7.read1" / rows.GENERATED, [row(1), row(2, kept=False)])
+    early = [await samples(looker, "k7.read1", which) for which in ("kept", "dropped")]
+    rows.write(looker.runs / "k7.read1" / rows.SAMPLES, [row(1, kept=False), row(2, kept=False)])
+    late = [await samples(looker, "k7.read1", which) for which in ("kept", "dropped")]
+
+    assert [([one.number for one in found.rows], found.judged) for found in (*early, *late)] == [
+        ([1], False),
+        ([2], False),
+        ([], True),
+        ([1, 2], True),
+    ]
+
+
+async def test_what_lies_with_another_host_is_brought_and_of_large_files_no_more_than_is_read(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def bring(run: str, path: str) -> None:
+        asked.append(path)
+        if (run, path) in (("k7.1", rows.SAMPLES), ("k8.1", rows.GENERATED)):
+            rows.write(tmp_path / run / path, [row(1)])
+
+    looker = Looker(tmp_path, tmp_path, bring=bring)
+    found = [await samples(looker, run, "kept") for run in ("k7.1", "k8.1")]
+
+    assert [[one.number for one in some.rows] for some in found] == [[1], [1]]
+    assert asked == [SAMPLES, SAMPLES, GENERATED]
 
 
 async def test_samples_that_are_not_there_or_lie_elsewhere_are_none(looker: Looker) -> None:

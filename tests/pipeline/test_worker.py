@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ import pytest
 
 from pipeline import recipe
 from pipeline.embedded import Server
-from pipeline.errors import Invalid
+from pipeline.errors import Invalid, Temporary
 from pipeline.memory import Memory
 from pipeline.pool import carrying, process
 from pipeline.pool.artefacts import Store
 from pipeline.pool.depot import Depot
+from pipeline.pool.ledger import Ledger
 from pipeline.pool.working import serves
 from pipeline.runs import Runs, insist
 from tests.conftest import HOME
@@ -172,6 +173,31 @@ async def test_the_facts_of_stages_are_kept_to_the_end_of_the_run_whoever_ends_i
 
     assert last.facts == {"kept": "7", "mixed": "7", "stage": "two", "device": ""}
     assert again.facts == {"stage": "two", "device": ""}  # nothing of it was asked for this time but what a receipt holds
+
+
+async def test_what_a_stage_told_once_holds_although_that_step_was_left_out(
+    door: Runs, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "STEPS", 1)
+    heard: list[bytes] = []
+    tell, said = Ledger.tell, process.said
+
+    def hear(line: bytes) -> Any:
+        heard.append(line)
+        return said(line)
+
+    async def late(self: Ledger, *words: Any) -> str:
+        await until(lambda: len(heard) >= 5)  # it begins, tells three times, ends
+        return await tell(self, *words)
+
+    monkeypatch.setattr(process, "said", hear)
+    monkeypatch.setattr(Ledger, "tell", late)
+    await start(door, one="tell=first:7,low_s:5 tell=kept:1 tell=kept:2")
+    async with carried(door, server):
+        steps = await told(door, "r1")
+
+    assert steps[-1].facts == {"stage": "one", "first": "7", "kept": "2", "device": ""}
+    assert not any(step.facts.get("kept") == "1" for step in steps)
 
 
 async def test_what_a_stage_says_of_its_end_goes_before_what_others_took_until_it_is_over(door: Runs, server: Server) -> None:
@@ -486,6 +512,39 @@ async def test_what_several_stages_write_in_turn_is_on_every_host_and_in_no_rece
 
     assert (there.folder / "r1" / "report.html").exists()
     assert [receipt["made"].keys() for receipt in receipts] == [{"one.json"}, {"two.json"}]
+
+
+async def test_what_a_stage_had_made_when_it_failed_is_on_every_host(door: Runs, server: Server, tmp_path: Path) -> None:
+    store = Store.of(str(tmp_path / "store"))
+    here, there = (Runs(door.memory, tmp_path / name, {}, store=store) for name in ("here", "there"))
+    await start(here, "adds", one="note=one.json note=report.html rows=9 refuse")
+    async with pool.carried(here, server.url, command=COMMAND, store=store):
+        last = (await told(here, "r1"))[-1]
+    await there.depot.bring("r1")
+    found = sorted(path.relative_to(there.folder / "r1") for path in (there.folder / "r1").rglob("*") if path.is_file())
+
+    assert (last.state, last.facts["code"]) == ("failed", "trial.refused")
+    assert [path.as_posix() for path in found] == ["log/rows/1-0.jsonl", "one.json", "report.html", "rows.json", "run.json"]
+
+
+async def test_a_failure_is_told_although_what_was_made_cannot_be_kept_for_other_hosts(
+    door: Runs, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.of(str(tmp_path / "store"))
+    here = Runs(door.memory, tmp_path / "here", {}, store=store)
+    await start(here, "adds", one="refuse")
+    asked: list[str] = []
+
+    async def keep(self: Depot, run: str, paths: Sequence[str]) -> dict[str, str]:
+        asked.extend(paths)
+        raise Temporary("the store is away")
+
+    monkeypatch.setattr(Depot, "keep", keep)
+    async with pool.carried(here, server.url, command=COMMAND, store=store):
+        last = (await told(here, "r1"))[-1]
+
+    assert (last.state, last.facts["code"]) == ("failed", "trial.refused")
+    assert asked[-4:] == ["one.json", "rows.json", "report.html", "log"]
 
 
 async def until_kept(door: Runs, path: str, lines: int, aside: Path) -> None:

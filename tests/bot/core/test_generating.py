@@ -181,6 +181,14 @@ def test_samples_that_are_made_already_are_shown(whole: Talk) -> None:
     assert labels(cards(again)[0].card) == ["Dropped", "200 more"]
 
 
+def test_samples_that_nobody_looked_at_as_a_whole_do_not_end_the_making(whole: Talk) -> None:
+    press(whole)
+    stands(whole, "failed", "propose")
+    whole.sampled = {(run_of(whole), "kept", 0, samples.PAGE): Sampled(ROWS, judged=False)}
+
+    assert [start.until for start in starts(press(whole))] == ["mix"]
+
+
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_one_that_broke_off_goes_on_although_there_are_samples_of_before(whole: Talk, state: str) -> None:
     press(whole)
@@ -351,6 +359,15 @@ def test_facts_of_another_make_are_left_out() -> None:
 # --- its end
 
 
+def test_its_end_says_which_files_of_the_document_were_not_read_to_their_end(whole: Talk) -> None:
+    press(whole)
+    stands(whole, "done", facts=DONE)
+    end = cards(step(whole, "done", {**DONE, "cut": "docs/*b*.pdf (500 of 812 pages)"}))[-1]
+
+    said = r"Not read to the end, because it is too long: docs/\*b\*.pdf (500 of 812 pages)."
+    assert told(end.card).split("\n")[1:] == [said]
+
+
 def test_its_end_is_a_message_that_mentions_the_person_and_brings_the_page(whole: Talk) -> None:
     press(whole)
     stands(whole, "done", facts=DONE)
@@ -383,6 +400,17 @@ def test_a_page_that_is_too_large_is_named(whole: Talk) -> None:
     assert [any(isinstance(one, Attached) for one in card.blocks) for card in (large, none)] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("held", "least", "small"), [("19", "20", True), ("0", "40", True), ("20", "20", False), ("", "", False)]
+)
+def test_a_test_that_came_out_too_small_is_told_with_the_end(whole: Talk, held: str, least: str, small: bool) -> None:
+    press(whole)
+    end = cards(step(whole, "done", {**DONE, "held": held, "held_least": least}))[-1]
+    line = f"The test is small: of {least} questions that it should have {held} are left, so it tells less."
+
+    assert (line in told(end.card).split("\n"), "The test is small" in told(end.card)) == (small, small)
+
+
 def advice(code: str, seed: int, **more: object) -> dict[str, object]:
     pair = {"question": "What is *six*?", "other": "What is two?", "reason": "It says the same."}
     return {"code": code, "sample": 14, "seed": seed, **pair, **more}
@@ -407,8 +435,37 @@ def test_a_failure_says_what_would_help_with_the_examples_a_press_away(whole: Ta
     assert [(one.label, one.token.partition("|")[2].partition(".")[2]) for one in end.card.buttons] == [
         ("Edit Example 2", "example.1"),
         ("Edit Example 1", "example.2"),
+        ("Dropped", f"{draft_of(whole).revision}|dropped.0"),
         ("Try again", ""),
     ]
+
+
+def test_a_failure_brings_the_page_with_what_was_made_until_then(whole: Talk) -> None:
+    press(whole)
+    whole.report = Report("<p>", "/runs/report.html")
+    facts = {"stage": "judge", "code": "generate.none", "cause": "none", "advice": json.dumps([advice("low_score", 1)])}
+    end = cards(step(whole, "failed", facts))[-1].card
+
+    assert [type(block) for block in end.blocks] == [Text, Attached]
+    assert end.blocks[-1] == Attached(f"report-{run_of(whole)}.html", "<p>", "/runs/report.html")
+
+
+@pytest.mark.parametrize(
+    ("code", "kept", "title"),
+    [
+        ("generate.few", "3", "Too few samples of Greet people, or none. The card says why."),
+        ("generate.none", "0", "Too few samples of Greet people, or none. The card says why."),
+        ("mix.none", "0", "Too few samples of Greet people, or none. The card says why."),
+        ("mix.base", "212", "That did not work: samples of Greet people. The card says why; your 212 samples are kept."),
+        ("run.memory", "1", "That did not work: samples of Greet people. The card says why; your 1 sample is kept."),
+        ("", "", "That did not work: samples of Greet people. The card says why."),
+    ],
+)
+def test_only_a_lack_of_samples_is_told_as_one(whole: Talk, code: str, kept: str, title: str) -> None:
+    press(whole)
+    facts = {"stage": "generate", "code": code, "cause": "x", "kept": kept, "path": "x", "judged": "9", "made": "9"}
+
+    assert cards(step(whole, "failed", facts))[-1].card.title == title
 
 
 def test_a_failure_without_advice_has_its_cause_on_the_card(whole: Talk) -> None:
@@ -546,5 +603,5 @@ def test_whatever_the_facts_say_the_cards_can_be_drawn(facts: dict[str, str]) ->
         run = Run("k7.1", "running", facts)
         samples.told(run, words)
         samples.first(LONG, "k7.1", facts, {}, words)
-        samples.failed(LONG, run, words)
+        samples.failed(LONG, run, Report("x", "y"), words)
         samples.end(LONG, run, Report("x", "y"), words)

@@ -220,7 +220,7 @@ async def test_every_slash_command_is_answered(
 ) -> None:
     await labbot.start()
     needed = {"ask": {"question": "what is a skill?"}, "chat": {"question": "hello"}, "delete": {"what": "1"}}
-    needed |= {"move": {"what": "1", "to": "2"}, "invite": {"who": bob.id}, "admin": {"act": "pause"}}
+    needed |= {"move": {"what": "1", "to": "2"}, "invite": {"who": bob.id}, "admin": {"act": "pause"}, "more": {"count": "24"}}
     for name in [one["name"] for one in fake.world.commands if one["type"] == 1]:
         heard = await labbot.after(bob.slash(channel, name, needed.get(name, {})))
 
