@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # as in judging.asking: 0.3 s
 
 WRONG_CHARS = 300
 BEGINNING = 1000  # characters of a wrong answer that are shown to the model again
+SPARED = ("liked", "disliked")  # what a list can do without where all of it is too long for the model
 
 Listener = Callable[[int, Any], Awaitable[None]]
 
@@ -43,18 +44,22 @@ class Asking:
     """A step's request about one sample, made by whoever it is asked of.
 
     A list that was asked for in the same words before is another one by its `turn` (see plan), and is written anew.
+    `brief`: the messages without what people think of samples, where that is among them.
     """
 
     step: Step
     model: Model
     messages: "Sequence[Message]"
     id: str
+    brief: "Sequence[Message]" = ()
 
     @classmethod
     def of(cls, step: Step, model: Model, given: Mapping[str, Any]) -> "Asking":
         messages = step.messages(given)
         turn = given.get("turn", 0) if step.config.does == "list" else 0
-        return cls(step, model, messages, key(step.digest, model.told(), messages, turn))
+        shown = any(name in step.config.gives and given.get(name) for name in SPARED)
+        brief = step.messages({name: one for name, one in given.items() if name not in SPARED}) if shown else ()
+        return cls(step, model, messages, key(step.digest, model.told(), messages, turn), brief)
 
     def known(self, memo: Memo) -> Out | None:
         """What was answered before; None where nothing was, or a list has no end yet."""
@@ -68,11 +73,16 @@ class Asking:
     async def ask(self, memo: Memo, listener: Listener | None = None) -> Out:
         """Ask. Entries of a list are handed to the listener one by one, in their order, as soon as the disk has them.
 
-        Raises what the client does.
+        Raises what the client does; but a list that is too long for the model is asked for once more, in brief.
         """
         if self.step.config.does == "list":
             assert listener
-            return await self._list(memo, listener)
+            try:
+                return await self._list(memo, listener)
+            except Invalid as error:
+                if not self.brief or error.problems[0].code != "model.overflow":
+                    raise
+            return await replace(self, messages=self.brief, brief=())._list(memo, listener)
         out = await self._text(self.messages)
         if out.why:
             again = await self._again(out)
@@ -83,7 +93,7 @@ class Asking:
 
     async def tried(self) -> None:
         """Ask, and keep nothing: it only shows that the endpoint answers. Raises what the client does."""
-        await self._text(self.messages)
+        await self._text(self.brief or self.messages)
 
     def entries(self, memo: Memo, out: Out) -> list[Any]:
         """The entries of a list that is at its end."""

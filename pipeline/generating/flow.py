@@ -5,8 +5,8 @@ turns down goes no further; what was answered is on disk at once. So nothing wai
 holds up its own sample only, and a kill costs the answers that were on their way.
 
 What is ready is asked in this order: the earliest steps first, so that there is always something to do, samples of one
-seed example together, so that servers find their long beginnings computed; but until a few samples are kept, whatever is
-furthest goes first: people are to see those within a minute. Only so many samples are under way, so memory stays flat.
+seed example together, so that servers find their long beginnings computed; but until a few samples are kept, the very first
+go before all others: people are to see them within a minute. Only so many samples are under way, so memory stays flat.
 
 A request that fails is asked again: for ever while its endpoint answers nobody (the run ends as Temporary after a while, and
 nothing is lost), and TRIES times where others are answered: then the sample is set aside, and says why.
@@ -19,15 +19,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.errors import Failed, Invalid, LabError, Temporary
 from pipeline.generating.asked import Asking, Out
-from pipeline.generating.memo import Memo, key
+from pipeline.generating.memo import Memo
 from pipeline.generating.pace import Pace
 from pipeline.generating.plan import Start
 from pipeline.generating.recipes import Step
 from pipeline.generating.rows import Row, Score, Why
+from pipeline.generating.underway import Listener, Sample
 from pipeline.judging.asking import Model
 
 TRIES = 4  # of one request, where its endpoint answers others
@@ -37,60 +38,6 @@ PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # before a request is made again, doubled 
 FIRST = 5  # samples that people are to see soon: as long as fewer are kept, twice as many are hurried through
 WINDOW = 4  # times as many lists and samples under way as requests may be when another list is begun
 YIELD = 64  # samples that are moved on before other things have their turn
-
-
-class Listener(Protocol):
-    """What hears how it goes."""
-
-    def began(self, start: Start) -> None: ...
-
-    def passed(self, step: Step, row: "Sample") -> None: ...
-
-    async def done(self, row: Row) -> None:
-        """A sample is at its end, kept or not. What this raises ends the flow."""
-
-    def lost(self, start: Start, step: Step, out: Out) -> None:
-        """A request that was to begin samples led to none."""
-
-    def repeats(self, row: Row) -> Row | None:
-        """The sample as one that is dropped, where its question was there before."""
-
-
-@dataclass(slots=True)
-class Sample:
-    """A sample under way: `at` is its next step."""
-
-    start: Start
-    number: int
-    given: dict[str, Any]
-    at: int = 0
-    scores: tuple[Score, ...] = ()
-    tries: int = 0
-    failed_at: float = 0.0
-    begun: int = 0  # entries of its list: one that is asked for anew, since it was torn, begins no sample twice
-
-    @property
-    def step(self) -> Step:
-        return self.start.steps[self.at]
-
-    def row(self) -> Row:
-        start, given = self.start, self.given
-        question = str(given.get("reworded") or given.get("question") or "")
-        return Row(
-            id=key(start.leaf.name, start.set, self.number, question)[:12],
-            number=self.number,
-            set=start.set,
-            kind=start.leaf.kind,
-            leaf=start.leaf.name,
-            seed=start.example.number,
-            question=question,
-            answer=str(given.get("answer") or ""),
-            context=str(given.get("context") or ""),
-            document=start.chunk.text if start.chunk else "",
-            chunk=start.chunk.id if start.chunk else "",
-            facet=start.facet,
-            scores=self.scores,
-        )
 
 
 @dataclass(slots=True)
@@ -106,6 +53,11 @@ class Line:
     broken: int = 0
     good_at: float = 0.0
     known: Asking | None = None  # what was answered in an earlier attempt
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way, and nothing that waits has failed before."""
+        return not (self.running or self.later or any(sample.failed_at for _, _, sample in self.ready))
 
 
 class Flow:
@@ -189,6 +141,8 @@ class Flow:
             while line.later and line.later[0][0] <= now:
                 self._queue(heapq.heappop(line.later)[2])
             while line.ready and line.running < line.pace.limit and not line.pace.wait_s():
+                if line.idle:  # an endpoint that was asked nothing answered nobody: its patience begins here
+                    line.good_at = now
                 _, _, sample = heapq.heappop(line.ready)
                 line.running += 1
                 task = asyncio.create_task(self._ask(line, sample))

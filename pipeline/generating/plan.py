@@ -56,12 +56,12 @@ def together(leaf: Leaf, recipe: Recipe, which: Set) -> int:
     return max(1, asked // recipe.listed()) if leaf.kind == "knowledge" else 1
 
 
-def wanted(leaf: Leaf, recipe: Recipe, which: Set, more: int = 0) -> int:
-    """How many samples the recipe asks for, and `more` on top for training."""
+def wanted(leaf: Leaf, recipe: Recipe, which: Set) -> int:
+    """How many samples the recipe asks for."""
     count = {"train": recipe.config.samples, "unseen": recipe.config.unseen, "reworded": recipe.config.reworded}[which]
     if which == "reworded":
         return count * sum(len(one.pairs) for one in leaf.train)
-    return count * len(_sources(leaf, which)) + (more if which == "train" else 0)
+    return count * len(_sources(leaf, which))
 
 
 def _sources(leaf: Leaf, which: Set) -> list[tuple[Example, Chunk | None]]:

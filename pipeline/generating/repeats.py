@@ -1,6 +1,6 @@
 """Finds questions that were there before while samples are made, so that nobody answers and judges them again."""
 
-from pipeline.generating import near
+from pipeline.generating import near, shingles
 from pipeline.generating.leaf import Leaf
 from pipeline.generating.rows import Row
 
@@ -20,19 +20,25 @@ class Repeats:
             for one in found.examples
             for pair in one.pairs
         ]
-        self._texts = dict(seeds)
         self._seeds, self._samples = near.Around(seeds), near.Near()
         self._recent: dict[int, str] = {}
 
     def __call__(self, row: Row) -> Row | None:
+        if row.set == "reworded":  # near its seed by nature, so it is only to differ
+            at = self._seeds.keys.get(shingles.same(row.asks), -1)
+            return self._seed(row, at) if at >= 0 else self._sample(row)
+        found = self._sample(row)  # in any case: later ones may repeat it
+        [at], _ = self._seeds.likest([row.asks], ALIKE)
+        return self._seed(row, int(at)) if at >= 0 else found
+
+    def _seed(self, row: Row, at: int) -> Row:
+        return row.dropped("judge", "seed", self._seeds.texts[at], int(self._seeds.numbers[at]))
+
+    def _sample(self, row: Row) -> Row | None:
         found = self._samples.add(row.number, row.question, row.context)
         if len(self._recent) < RECENT:
             self._recent[row.number] = row.question
-        if seed := self._seeds.nearest(row.asks, ALIKE):
-            return row.dropped("judge", "seed", self._texts[seed[0]], seed[0])
-        if found:
-            return row.dropped("judge", found.kind, self._recent.get(found.number, ""), found.number)
-        return None
+        return row.dropped("judge", found.kind, self._recent.get(found.number, ""), found.number) if found else None
 
 
 def _asks(context: str, question: str) -> str:

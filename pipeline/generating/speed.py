@@ -6,13 +6,16 @@ endpoint is taken to be USUAL times as fast with many at once as that answer was
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.files import write
+from pipeline.generating.asked import Asking
+from pipeline.generating.memo import Memo
 from pipeline.generating.plan import Start
 from pipeline.generating.recipes import Step
+from pipeline.generating.steering import remembered
 from pipeline.judging.asking import Model
 
 USUAL = 8.0  # times a single stream's tokens: what the engine gives with 16 on two cores is 3, vLLM on a GPU far more
@@ -49,6 +52,22 @@ def size(starts: Sequence[Start]) -> tuple[int, int]:
             rows *= step.config.each if step.config.does == "list" else 1
             tokens += rows * _tokens(step)
     return requests, tokens
+
+
+def left(starts: Iterable[Start], models: Mapping[str, Model], memo: Memo) -> Iterator[Start]:
+    """Those whose first list no earlier attempt has brought to its end; of the others only a window's samples can be left."""
+    for start in starts:
+        step = start.steps[0]
+        if not memo.journal or not _known(step, models[step.config.role], start, memo):
+            yield start
+
+
+def _known(step: Step, model: Model, start: Start, memo: Memo) -> bool:
+    asking = Asking.of(step, model, start.given)
+    if asking.known(memo):
+        return True
+    thumbs = remembered(memo, asking)  # then it was asked for in other words
+    return bool(thumbs and Asking.of(step, model, {**start.given, **thumbs}).known(memo))
 
 
 def estimate(starts: Sequence[Start], model: Model, folder: Path) -> Estimate:

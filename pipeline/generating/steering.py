@@ -14,6 +14,7 @@ from pipeline.generating.rows import Row
 from pipeline.judging.asking import Model
 
 SHOWN = 3  # the newest of each kind: a prompt is to stay short
+CHARS = 300  # of each of their texts, for the same reason
 
 Thumbs = Callable[[], Mapping[str, str]]
 
@@ -35,12 +36,11 @@ class Steering:
         asking = Asking.of(start.steps[0], self.models[start.steps[0].config.role], start.given)
         if asking.begun(self.memo):
             return {}
-        id = key("thumbs", asking.id)
-        if (before := self.memo.get(id)) is not None:
+        if (before := remembered(self.memo, asking)) is not None:
             return before
         shown = self._thumbed()
         if shown:
-            self.memo.journal.append(id, shown)
+            self.memo.journal.append(_id(asking), shown)
         return shown
 
     def _thumbed(self) -> dict[str, Any]:
@@ -49,5 +49,19 @@ class Steering:
             if row := self.row(id):
                 about = {"context": row.context} if row.context else {}
                 told = {**about, "question": row.question, "answer": row.answer}
-                found["liked" if thumb == "up" else "disliked"].append(told)
+                clipped = {name: _clipped(text) for name, text in told.items()}
+                found["liked" if thumb == "up" else "disliked"].append(clipped)
         return {name: rows[-SHOWN:] for name, rows in found.items() if rows}
+
+
+def remembered(memo: Memo, asking: Asking) -> dict[str, Any] | None:
+    """What a request was shown of people's thumbs in an earlier attempt; None where it was shown nothing."""
+    return memo.get(_id(asking))
+
+
+def _id(asking: Asking) -> str:
+    return key("thumbs", asking.id)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= CHARS else f"{text[: CHARS - 1].rstrip()}…"

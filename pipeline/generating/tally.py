@@ -9,18 +9,18 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pipeline.errors import Invalid, Problem
-from pipeline.generating.asked import Out
-from pipeline.generating.flow import FIRST, Sample
+from pipeline.generating.asked import WRONG_CHARS, Out
 from pipeline.generating.plan import Start
 from pipeline.generating.recipes import Recipe, Step
 from pipeline.generating.rows import Row, Set, Why
+from pipeline.generating.underway import Sample
 
 TELL_S, BEAT_S = 1.0, 30.0  # how often it is said how it goes: at most, and at least
-SHOWN = 600  # characters of each text of the first samples, which are told with every step
+SHOWN = 400  # bytes of each text of the first samples: they are told with every step, and each step is kept for itself
 QUOTED = 160  # characters of a sample that advice quotes
 ADVICE_MOST = 6
 SURE = 1.96  # of the normal distribution: 95%
@@ -45,6 +45,15 @@ class Repeats(Protocol):
     def __call__(self, row: Row) -> Row | None: ...
 
 
+class Shown(Protocol):
+    """The first samples that are kept, in `rows`: the same ones in every attempt."""
+
+    @property
+    def rows(self) -> Sequence[Row]: ...
+
+    async def see(self, row: Row) -> None: ...
+
+
 class Tally:
     """What hears of every sample. `keep` writes one down; `report(fraction, facts)` says how it goes."""
 
@@ -55,20 +64,21 @@ class Tally:
         *,
         keep: Keep,
         repeated: Repeats,
+        shown: Shown,
         report: Callable[[float, Mapping[str, str]], None],
         facts: Callable[[], Mapping[str, str]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.recipe, self.wanted, self.keep, self.repeated = recipe, wanted, keep, repeated
-        self._report, self._facts, self.clock = report, facts, clock
+        self._report, self._facts, self.clock, self.shown = report, facts, clock, shown
         self.finished: Counter[Set] = Counter()
         self.kept: Counter[Set] = Counter()
         self.slots: Counter[Set] = Counter()  # samples that the requests so far could have led to
         self.through: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()  # requests for lists that led to nothing
+        self._wrong: dict[str, tuple[int, str]] = {}  # of these: what was wrong with the first
         self.spoilt: Counter[Set] = Counter()  # samples that these could have led to
-        self.first: list[Row] = []
         self._examples: dict[tuple[str, int], Row] = {}  # by advice and seed example
         self._counts: Counter[tuple[str, int]] = Counter()
         self._began, self._told_at = clock(), -TELL_S
@@ -89,7 +99,10 @@ class Tally:
         self.spoilt[start.set] += math.prod(lists)
         if start.set != "train":
             return self.tell()
-        self.losses[f"{step.name}:{out.why}"] += 1
+        reason = f"{step.name}:{out.why}"
+        self.losses[reason] += 1
+        first = (start.number, out.wrong[:WRONG_CHARS])
+        self._wrong[reason] = min(first, self._wrong.get(reason, first))
         lost = Row("", start.number, start.set, start.leaf.kind, start.leaf.name, start.example.number, "")
         self._note(lost.dropped(step.name, "malformed" if out.why != "failed" else "failed", out.wrong))
         self._check()
@@ -104,9 +117,9 @@ class Tally:
         self.finished[row.set] += 1
         self.kept[row.set] += row.kept
         if row.set == "train":
-            if row.kept and len(self.first) < FIRST:
-                self.first.append(row)
-            if not row.kept:
+            if row.kept:
+                await self.shown.see(row)
+            else:
                 self.reasons[f"{row.at}:{row.why}"] += 1
                 self._note(row)
             self._check()
@@ -137,8 +150,8 @@ class Tally:
         names = [step.name for step in self.recipe.steps]
         steps = [[name, self.through[name], self._dropped(name)] for name in names]
         first = [
-            {"id": row.id, "number": row.number, "question": row.question[:SHOWN], "answer": row.answer[:SHOWN]}
-            for row in self.first
+            {"id": row.id, "number": row.number, "question": _clipped(row.question), "answer": _clipped(row.answer)}
+            for row in self.shown.rows
         ]
         told = self._facts()
         if not self._asked and told.get("done", "0") != "0":
@@ -150,10 +163,17 @@ class Tally:
             "held": str(self.kept["unseen"]),
             "steps": json.dumps(steps),
             "reasons": json.dumps(dict(self.reasons + self.losses)),
-            "first": json.dumps(first),
+            "first": json.dumps(first, ensure_ascii=False),
             **told,
             **self._left(),
         }
+
+    def lost_lists(self) -> list[dict[str, Any]]:
+        """Requests for lists that led to nothing: at which `step`, `why`, how many, and what was `wrong` with the first."""
+        return [
+            {"step": step, "why": why, "count": count, "wrong": self._wrong[f"{step}:{why}"][1]}
+            for (step, _, why), count in sorted((reason.partition(":"), count) for reason, count in self.losses.items())
+        ]
 
     def _dropped(self, name: str) -> int:
         """Samples that were dropped at a step; what repeats another is so after the lists."""
@@ -208,6 +228,12 @@ class Tally:
         return [_advised(one[0], self._examples[one], weight[one[0]]) for one in worst[:ADVICE_MOST]]
 
 
+def _clipped(text: str) -> str:
+    """At most SHOWN bytes of UTF-8: as many characters of a language of many signs say more."""
+    told = text.encode("utf-8", "replace")
+    return text if len(told) <= SHOWN else told[: SHOWN - 3].decode("utf-8", "ignore").rstrip() + "…"
+
+
 def upper(kept: int, judged: int) -> float:
     """The upper end of Wilson's interval of a share."""
     share, spread = kept / judged, SURE**2 / judged
@@ -242,8 +268,8 @@ def _advised(code: str, row: Row, count: int) -> dict[str, Any]:
 
 
 def _said(one: Mapping[str, Any]) -> str:
-    """A piece of advice in English, for logs and the command line."""
-    quoted, reason = f"sample {one['sample']} ({one['question']!r})", f": {one['reason'].rstrip('.')}" if one["reason"] else ""
+    """A piece of advice in English, for logs and the command line; what models wrote is quoted: no terminal obeys it."""
+    quoted, reason = f"sample {one['sample']} ({one['question']!r})", f": {one['reason']!r}" if one["reason"] else ""
     told = {
         "repeats_seed": f"{quoted} repeats seed {one['seed']} ({one['other']!r}): make the seed examples differ more.",
         "repeats_sample": f"{quoted} repeats sample {one['of']}: seed {one['seed']} leaves too little to vary.",

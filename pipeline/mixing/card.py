@@ -117,6 +117,9 @@ def _making(facts: Facts) -> list[str]:
     for role, model in _mapping(plan.get("models")).items():
         version = f", weights `{_code(model['version'])}`" if model.get("version") else ""
         told.append(f"* {_plain(role).capitalize()}: `{_code(model.get('name') or 'not said')}`{version}")
+    if "kappa" in plan:
+        about = f"kappa {_plain(plan['kappa'])}, on samples of this kind" if plan["kappa"] else "not measured"
+        told.append(f"* The judge's agreement with labbot's own labelled samples (labpipe judge --calibrate): {about}")
     if recipe := plan.get("recipe"):
         told.append(f"* Recipe: `{_digest(recipe)}`; samples depend on `{_code(plan.get('made', ''))}`")
     told.append(f"* Languages, as far as told: {', '.join(facts.languages) or 'none'}")
@@ -134,6 +137,10 @@ def _yield(made: Mapping[str, Any]) -> list[str]:
         told.append(_table(("step", "passed", "dropped"), steps))
     if reasons:
         told.append(_table(("dropped at", "because", "samples"), [_reason(name, count) for name, count in reasons]))
+    lost = [(*_reason(f"{one['step']}:{one['why']}", one["count"]), _plain(one["wrong"])) for one in made.get("lost") or ()]
+    if lost:
+        told.append("Requests for lists that led to no sample at all:")
+        told.append(_table(("lost at", "because", "requests", "what was wrong with the first"), lost))
     return told
 
 
@@ -196,13 +203,16 @@ def _size(source: Source) -> str:
 
 def _sources(facts: Facts) -> list[str]:
     table = [
-        (_plain(one.title), _plain(one.link), _plain(licences.normal(one.licence)) or "not said", _plain(one.creators))
+        (_plain(one.title), _link(one.link), _plain(licences.normal(one.licence)) or "not said", _plain(one.creators))
         for one in facts.works
     ]
     told = [_table(("work", "link", "licence", "creators"), table) if table else "None are named."]
     if facts.document.get("repo"):
         commit = _code(str(facts.document.get("commit", "")))
-        told.append(f"The document: {_plain(facts.document['repo'])} at `{commit}`, under the licence of its work above.")
+        told.append(f"The document: {_link(facts.document['repo'])} at `{commit}`, under the licence of its work above.")
+    for row in facts.document.get("files") or ():
+        if row.get("read", 0) < row.get("pages", 0):
+            told.append(f"Of `{_code(row['path'])}` the first {row['read']:,} of its {row['pages']:,} pages were read.")
     return told
 
 
@@ -216,7 +226,13 @@ def _table(head: Sequence[str], table: Iterable[Sequence[str]]) -> str:
 
 def _plain(text: object) -> str:
     """A text on one line that markdown shows as it is."""
-    return re.sub(r"([\\`*_#<>\[\]!|&~$])", r"\\\1", " ".join(str(text).split()))
+    plain = re.sub(r"([\\`*_#<>\[\]!|&~$])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"(?i)(www)\.", r"\1&#46;", plain.replace("://", "&#58;//"))  # addresses are links even bare (GFM, autolinks)
+
+
+def _link(text: object) -> str:
+    """An address of the web, to be followed, as what was given for one; anything else is a text."""
+    return f"<{text}>" if re.fullmatch(r"https?://[^\s<>|`\\\"]+", str(text)) else _plain(text)
 
 
 def _code(text: object) -> str:

@@ -67,13 +67,15 @@ function funnel(data) {
   if (data.reworded) tile("", data.reworded.kept ?? 0, "in the reworded test");
   if (data.unseen?.too_near !== undefined) tile("", data.unseen.too_near, `too near the unseen test${nearest(data)}`);
   const reasons = Object.entries(data.reasons ?? {}).map(([name, count]) => [...name.split(":"), count]);
+  const lost = data.lost ?? []; // requests for lists that led to no sample: there is none to show
   const known = data.steps ?? [];
-  const others = [...new Set(reasons.map(([step]) => step))].filter((step) => !known.some(([name]) => name === step));
+  const others = [...new Set([...reasons.map(([step]) => step), ...lost.map(({ step }) => step)])].filter((step) => !known.some(([name]) => name === step));
   const widest = Math.max(1, ...known.map(([, passed, lost]) => passed + lost));
-  for (const [step, passed, lost] of [...known, ...others.map((step) => [step])]) {
+  for (const [step, passed, fell] of [...known, ...others.map((step) => [step])]) {
     const buttons = reasons.filter(([name]) => name === step).map(([, why, count]) => reason(step, why, count));
-    const row = make("tr", {}, make("th", { scope: "row" }, plain(step)), make("td", {}), make("td", {}, ...buttons));
-    if (passed !== undefined) row.children[1].append(...bar(passed, lost, widest));
+    const lists = lost.filter((one) => one.step === step).map(unread);
+    const row = make("tr", {}, make("th", { scope: "row" }, plain(step)), make("td", {}), make("td", {}, ...buttons, ...lists));
+    if (passed !== undefined) row.children[1].append(...bar(passed, fell, widest));
     by("steps").tBodies[0].append(row);
   }
   by("steps").hidden = !by("steps").tBodies[0].rows.length;
@@ -98,6 +100,11 @@ function reason(step, why, count) {
   const made = make("button", { type: "button", class: "reason" }, `${WHY[why] ?? why} ${number(count)}`);
   made.addEventListener("click", () => show({ state: "dropped", set: "train", step, why }));
   return made;
+}
+
+function unread({ why, count, wrong }) {
+  const told = `${number(count)} ${count === 1 ? "list" : "lists"} lost: ${WHY[why] ?? why}`;
+  return make("p", { class: "lists" }, told, wrong ? ", first: " : "", wrong ? text([], wrong, "", "q") : "");
 }
 
 // --- the settings

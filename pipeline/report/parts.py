@@ -51,7 +51,13 @@ def _counted(folder: Path) -> dict[str, Any]:
         if not row.kept:
             reasons[f"{row.at}:{row.why}"] += 1
     held = {name: {"kept": sum(row.kept for row in rows.read(folder / path))} for name, path in HELD.items()}
-    return {"made": made, "kept": kept, "reasons": dict(reasons), **held}
+    lost = _plan(folder).get("lost") or []
+    return {"made": made, "kept": kept, "reasons": dict(reasons), "lost": lost, **held}
+
+
+def _plan(folder: Path) -> Mapping[str, Any]:
+    found = _read(folder / PLAN) if (folder / PLAN).is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 # --- the settings
@@ -65,7 +71,14 @@ def settings(folder: Path) -> Iterator[str]:
 
 def _file(path: Path) -> str:
     try:
-        return said(json.loads(path.read_bytes()))
+        return said(_read(path))
+    except ValueError as error:
+        raise Failed(f"{path} is damaged: {error}") from None
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
     except ValueError as error:
         raise Failed(f"{path} is damaged: {error}") from None
 

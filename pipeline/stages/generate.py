@@ -16,18 +16,19 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pipeline.errors import Invalid, Problem, Temporary
+from pipeline.errors import Invalid, Problem
 from pipeline.files import file_digest
-from pipeline.generating import outcome, plan, recipes, rows, speed
+from pipeline.generating import outcome, plan, recipes, speed
 from pipeline.generating.chunks import Chunk, chunks
 from pipeline.generating.flow import Flow
 from pipeline.generating.leaf import Leaf, leaf
 from pipeline.generating.memo import Memo, key
-from pipeline.generating.outcome import Made
+from pipeline.generating.outcome import Aside, Made
 from pipeline.generating.plan import Start
 from pipeline.generating.recipes import Recipe
 from pipeline.generating.repeats import Repeats
 from pipeline.generating.rows import Row, Set
+from pipeline.generating.shown import Shown, Thumbed
 from pipeline.generating.steering import Steering
 from pipeline.generating.tally import BEAT_S, Tally
 from pipeline.journal import Journal
@@ -38,7 +39,6 @@ from pipeline.stage import Job
 from pipeline.stages import document
 
 if TYPE_CHECKING:  # see asking
-    from pipeline.config import RolesConfig
     from pipeline.models.endpoint import Endpoint
     from pipeline.models.host import Models
 
@@ -49,8 +49,9 @@ UNSEEN_LEAST, ROUNDS = 20, 3  # questions of the unseen set for each held-out ex
 def generate(job: Job) -> Mapping[str, str]:
     """Make the samples; write them, the held-out sets and plan.json.
 
-    Raises Temporary where an endpoint is away, Invalid generate.no_model, generate.few (with advice), generate.judge,
-    generate.entry, generate.wanted, generate.document; Failed for a wrong key.
+    Settings: see Installation.generating; `recipe`, which tests and run.json of a run by hand may have, changes single
+    settings of the recipe by their dotted names. Raises Temporary where an endpoint is away, Invalid generate.no_model,
+    generate.few (with advice), generate.judge, generate.entry, generate.wanted, generate.document; Failed for a wrong key.
     """
     return asyncio.run(_generate(job))
 
@@ -59,23 +60,23 @@ async def _generate(job: Job) -> Mapping[str, str]:
     async with _models(job) as (models, most):
         with job.journal("generate") as answers, job.journal("samples") as done:
             made = await _made(job, models, answers)
-            measured = _measured(job, made)
-            failed: list[Row] = []
+            made = replace(made, kappa=_kappa(job, made))
+            aside = Aside()
             memos = Memo(answers), Memo(done)
             try:
-                facts = await _run(job, made, most, *memos, failed)
+                facts = await _run(job, made, most, *memos, aside)
             except Invalid:  # too few: what there is shows why
                 await memos[1].close()
-                _write(job, made, done, failed)
+                _write(job, made, done, aside)
                 raise
             finally:
                 for memo in memos:  # what is being written is to be in before the logs are closed
                     await memo.close()
-            return facts | measured | _write(job, made, done, failed)
+            return facts | _write(job, made, done, aside)
 
 
-def _write(job: Job, made: Made, done: Journal, failed: Sequence[Row]) -> dict[str, str]:
-    facts = outcome.written(job.folder, made, done, failed)
+def _write(job: Job, made: Made, done: Journal, aside: Aside) -> dict[str, str]:
+    facts = outcome.written(job.folder, made, done, aside)
     page.write(job.folder)
     return facts
 
@@ -99,7 +100,7 @@ async def _models(job: Job) -> AsyncIterator[tuple[dict[str, Model], dict[str, i
     most: dict[str, int] = {}
     try:
         for role in ("teacher", "judge"):
-            endpoint, model = await _role(role, shared, roles, folder)
+            endpoint, model = await _role(role, shared, folder)
             own = replace(endpoint, tries=1, model="", concurrency=1 << 16)
             client = clients.setdefault(own, Client(own)) if own not in clients else clients[own]
             found[role], most[role] = replace(model, client=client), endpoint.concurrency
@@ -110,15 +111,9 @@ async def _models(job: Job) -> AsyncIterator[tuple[dict[str, Model], dict[str, i
             await client.close()
 
 
-async def _role(role: str, models: "Models", roles: "RolesConfig", folder: Path) -> "tuple[Endpoint, Model]":
-    """Who answers for a role: its endpoint, else the teacher's, else the server on this machine."""
-    for name in dict.fromkeys((role, "teacher")):
-        model = await asking.model(models, folder, name, getattr(roles, name).model)
-        endpoint = models.endpoint(name)
-        if model and endpoint:
-            return endpoint, model
-    if models.state(role) == "starting":
-        raise Temporary("the model is starting")
+async def _role(role: str, models: "Models", folder: Path) -> "tuple[Endpoint, Model]":
+    if found := await asking.maker(models, folder, role):
+        return found
     fix = "Set one up with /setup, or set teacher.url in configs/models/roles.yaml."
     raise Invalid(Problem("generate.no_model", "there is no teacher to write samples", fix=fix))
 
@@ -166,16 +161,24 @@ async def _chunks(job: Job, recipe: Recipe, teacher: Model, answers: Journal) ->
     return tuple(Chunk(**one) for one in record["chunks"])
 
 
-def _measured(job: Job, made: Made) -> dict[str, str]:
-    """How the judge stands (see labpipe judge --calibrate). Raises Invalid generate.judge for one that only guesses."""
+def _kappa(job: Job, made: Made) -> str:
+    """How the judge stands, "" where nobody measured it (see labpipe judge --calibrate): then it judges on trust.
+
+    Samples that do not fit an operator's own steps measure nothing. Raises Invalid generate.judge for one that only guesses.
+    """
     home, folder = Path(str(job.settings["home"])), Path(str(job.settings["folder"]))
-    standing = calibrating.standing(folder, made.models["judge"], reference.load(home).digest)
+    try:
+        asked = reference.load(home).digest
+    except Invalid:
+        return ""
+    standing = calibrating.standing(folder, made.models["judge"], asked)
     if standing is None:
-        return {"judge_kappa": ""}
+        return ""
     if standing.refused:
         facts = {"model": made.models["judge"].name}
-        raise Invalid(Problem("generate.judge", standing.refused, fix="", facts=facts))
-    return {"judge_kappa": f"{standing.kinds[made.recipe.kind].kappa:.2f}"}
+        fix = "Or run labpipe judge --calibrate again, where another model answers there by now."
+        raise Invalid(Problem("generate.judge", standing.refused, fix=fix, facts=facts))
+    return f"{standing.kinds[made.recipe.kind].kappa:.2f}"
 
 
 def _version(found: Leaf, recipe: Recipe, models: Mapping[str, Model]) -> str:
@@ -192,34 +195,41 @@ def _version(found: Leaf, recipe: Recipe, models: Mapping[str, Model]) -> str:
 # --- making it
 
 
-async def _run(job: Job, made: Made, most: Mapping[str, int], answers: Memo, done: Memo, failed: list[Row]) -> dict[str, str]:
+async def _run(job: Job, made: Made, most: Mapping[str, int], answers: Memo, done: Memo, aside: Aside) -> dict[str, str]:
     folder = Path(str(job.settings["folder"]))
     every = {which: list(plan.starts(made.leaf, made.recipe, which, made.wanted[which])) for which in made.wanted}
-    written = Written(speed.estimate(list(chain.from_iterable(every.values())), made.models["teacher"], folder))
+    left = speed.left(chain.from_iterable(every.values()), made.models, answers)
+    written = Written(speed.estimate(list(left), made.models["teacher"], folder))
     job.report(0.0, {"wanted": str(made.wanted["train"]), "tokens": str(written.estimate.tokens), **written.estimate.facts()})
+    shown = Shown(made, answers, done)
     tally = Tally(
         made.recipe,
         made.wanted,
-        keep=lambda row: _keep(done, made, row, failed),
+        keep=lambda row: _keep(done, made, row, aside),
         repeated=Repeats(made.leaf),
+        shown=shown,
         report=job.report,
         facts=lambda: {"flight": str(flow.flight), **written.facts()},
     )
     flow = Flow(made.models, answers, tally, most=most, wrote=written.note)
-    known = _Known(done, tally)
-    steering = Steering(answers, made.models, job.thumbs, known.row)
-    beat = asyncio.create_task(_beat(tally))
+    thumbed = Thumbed(done, shown)
+    await thumbed.look(job.thumbs())
+    steering = Steering(answers, made.models, job.thumbs, thumbed.row)
+    least = min(UNSEEN_LEAST, made.recipe.config.unseen) * len(made.leaf.held)
+    beat = asyncio.create_task(_beat(tally, thumbed))
     try:
         await flow.run(steering.steered(_ordered(every)))
         for turn in range(2, ROUNDS + 1):
-            least = min(UNSEEN_LEAST, made.recipe.config.unseen)
-            if tally.kept["unseen"] >= least * len(made.leaf.held):
+            tally.kept["unseen"] = _unseen(made, done)
+            if tally.kept["unseen"] >= least:
                 break
             await flow.run(_further(made, turn))
     finally:
         beat.cancel()
+        aside.lists = tally.lost_lists()
     speed.remember(made.models["teacher"], folder, written.chars, time.monotonic() - written.began)
-    return {name: text for name, text in tally.facts().items() if name not in ("flight", "low_s", "high_s")}
+    facts = {name: text for name, text in tally.facts().items() if name not in ("flight", "low_s", "high_s")}
+    return {**facts, "held_least": str(least)}
 
 
 def _ordered(every: Mapping[Set, Sequence[Start]]) -> Iterator[Start]:
@@ -231,6 +241,11 @@ def _ordered(every: Mapping[Set, Sequence[Start]]) -> Iterator[Start]:
     yield from train
 
 
+def _unseen(made: Made, done: Memo) -> int:
+    """How many questions the unseen set has: one that repeats another is none."""
+    return sum(row.kept for row in outcome.held_out(made, done.journal, "unseen"))
+
+
 def _further(made: Made, turn: int) -> Iterator[Start]:
     """Another round for an unseen set that came out too small."""
     wanted = made.wanted["unseen"]
@@ -238,9 +253,10 @@ def _further(made: Made, turn: int) -> Iterator[Start]:
     return iter(found[len(list(plan.starts(made.leaf, made.recipe, "unseen", (turn - 1) * wanted))) :])
 
 
-async def _beat(tally: Tally) -> None:
+async def _beat(tally: Tally, thumbed: Thumbed) -> None:
     while True:
         await asyncio.sleep(BEAT_S)
+        await thumbed.look()
         tally.tell(last=True)
 
 
@@ -262,24 +278,9 @@ class Written:
         return {"done": str(self.done), "tokens": str(self.chars // speed.CHARS), **self.estimate.facts(*self.first)}
 
 
-class _Known:
-    """Finds samples that people have thumbed, by their ids: those of before this attempt are looked for once."""
-
-    def __init__(self, done: Memo, tally: Tally) -> None:
-        self._done, self._tally = done, tally
-        self._found: dict[str, Row] | None = None
-
-    def row(self, id: str) -> Row | None:
-        if shown := next((row for row in self._tally.first if row.id == id), None):
-            return shown
-        if self._found is None:
-            self._found = {str(record["id"]): rows.parsed(record) for _, record in self._done.journal.records()}
-        return self._found.get(id)
-
-
-async def _keep(done: Memo, made: Made, row: Row, failed: list[Row]) -> None:
+async def _keep(done: Memo, made: Made, row: Row, aside: Aside) -> None:
     """A sample that failed for its endpoint's sake is not written down: the next attempt tries again to make it."""
     if row.why == "failed":
-        failed.append(row)
+        aside.rows.append(row)
         return
     await done.keep((made.id(row), asdict(row)))

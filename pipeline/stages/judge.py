@@ -31,7 +31,7 @@ def judge(job: Job) -> Mapping[str, str]:
     plan = _json(job.folder / PLAN)
     source = job.folder / rows.GENERATED
     size = max(1, source.stat().st_size if source.is_file() else 0)
-    funnel = Funnel([str(step["name"]) for step in plan.get("recipe", {}).get("steps", ())])
+    funnel = Funnel([str(step["name"]) for step in plan.get("recipe", {}).get("steps", ())], lost=plan.get("lost") or [])
 
     def report(read: int) -> None:
         job.report(min(1.0, read / (2 * size)), {"stage": AT, "made": str(funnel.made), "kept": str(funnel.kept)})
@@ -53,7 +53,7 @@ def judge(job: Job) -> Mapping[str, str]:
         raise _none(funnel)
     facts = {name: str(found[name]) for name in ("made", "kept", "dropped")}
     held = {"held": str(found["unseen"]["kept"]), "too_near": str(found["unseen"]["too_near"])}
-    return {"stage": AT, **facts, **held, "reasons": json.dumps(found["reasons"])}
+    return {"stage": AT, **facts, **held, "reasons": json.dumps(dict(sorted(funnel.everything().items())))}
 
 
 def _known(job: Job, plan: Mapping[str, Any]) -> Known:
@@ -68,11 +68,12 @@ def _known(job: Job, plan: Mapping[str, Any]) -> Known:
 
 @dataclass(slots=True)
 class Funnel:
-    """Counts what became of the rows; `steps` are the recipe's, in order."""
+    """Counts what became of the rows; `steps` are the recipe's, in order, `lost` the lists without samples (see plan.json)."""
 
     steps: list[str]
     made: int = 0
     kept: int = 0
+    lost: list[dict[str, Any]] = field(default_factory=list)
     nearest: float = 0.0  # how much the kept row that is most like what is held out is like it
     drops: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -104,15 +105,17 @@ class Funnel:
             "dropped": dropped,
             "steps": steps,
             "reasons": dict(sorted(self.reasons.items())),
+            "lost": self.lost,
         }
 
+    def everything(self) -> Counter[str]:
+        """What was dropped, samples and lists that led to none, by step and reason."""
+        return self.reasons + Counter({f"{one['step']}:{one['why']}": int(one["count"]) for one in self.lost})
+
     def advice(self) -> list[dict[str, Any]]:
-        """What samples were dropped for, the most frequent first, with examples."""
-        return [
-            _advised(row, count)
-            for reason, count in sorted(self.reasons.items(), key=lambda one: (-one[1], one[0]))
-            for row in self.examples[reason]
-        ]
+        """What samples and whole lists were lost for, the most frequent first, with examples."""
+        found = [_advised(row, self.reasons[reason]) for reason in sorted(self.reasons) for row in self.examples[reason]]
+        return sorted([*found, *map(_advised_list, self.lost)], key=lambda one: -int(one["count"]))
 
 
 def _advised(row: Row, count: int) -> dict[str, Any]:
@@ -130,6 +133,12 @@ def _advised(row: Row, count: int) -> dict[str, Any]:
     }
 
 
+def _advised_list(one: Mapping[str, Any]) -> dict[str, Any]:
+    about = {"code": ADVICE.get(one["why"], "malformed"), "count": one["count"], "step": one["step"]}
+    nothing = {"sample": 0, "seed": 0, "of": 0, "question": "", "other": ""}
+    return {**about, **nothing, "reason": str(one["wrong"])[:QUOTED]}
+
+
 def _held(folder: Path, funnel: Funnel) -> dict[str, Any]:
     """What became of the sets that are held out, and how near training comes to the unseen one."""
     told = dict[str, Any]()
@@ -141,7 +150,7 @@ def _held(folder: Path, funnel: Funnel) -> dict[str, Any]:
 
 
 def _none(funnel: Funnel) -> Invalid:
-    reasons = ", ".join(f"{count} at {reason}" for reason, count in funnel.reasons.most_common(3))
+    reasons = ", ".join(f"{count} at {reason}" for reason, count in funnel.everything().most_common(3))
     message = f"of {funnel.made} samples none is left: {reasons}" if reasons else "there is no sample"
     fix = "Change the seed examples that the advice names, or take another teacher."
     facts = {"made": str(funnel.made), "kept": "0", "advice": json.dumps(funnel.advice())}

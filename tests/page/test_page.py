@@ -346,6 +346,18 @@ def test_the_funnel_says_what_was_kept(opened: Open, tmp_path: Path) -> None:
     ]
 
 
+def test_the_funnel_says_which_lists_were_lost_and_offers_no_samples_of_them(opened: Open, tmp_path: Path) -> None:
+    folder = made.run(tmp_path, made.train(40))
+    told = json.loads((folder / "samples" / "yield.json").read_bytes())
+    lost = [{"step": "questions", "why": "malformed", "count": 3, "wrong": "it is no list: '<b>Sure!'"}]
+    (folder / "samples" / "yield.json").write_text(json.dumps({**told, "lost": lost}), encoding="utf-8")
+    seen = opened(tmp_path)
+
+    first = seen.tab.locator("#steps tbody tr").first
+    assert first.locator(".lists").text_content() == "3 lists lost: malformed answer, first: it is no list: '<b>Sure!'"
+    assert first.locator(".reason").count() == 0
+
+
 def test_a_dropped_sample_shows_what_it_is_too_like_and_leads_there(opened: Open, tmp_path: Path) -> None:
     train = made.train(40)
     near = next(row for row in train if row.why == "near")

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import recipe
 from pipeline.errors import Failed, Invalid
+from pipeline.pool.perform import by_hand
 from pipeline.stage import Job, Stage, perform
 
 SETTINGS = {"path": "t", "deep": {"b": 1, "a": 2}}
@@ -208,3 +209,12 @@ def test_a_name_that_there_is_not_is_refused_with_those_there_are(names: tuple[s
         recipe.stages(*names)
 
     assert [(problem.code, str(problem)) for problem in refused.value.problems] == [(code, message)]
+
+
+def test_an_error_says_nothing_to_a_terminal_that_it_takes_for_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert by_hand(tmp_path / "gone\x1b[2J", None) == 1
+
+    said = capsys.readouterr().err
+    assert "gone?[2J is no run folder" in said

@@ -37,6 +37,7 @@ YIELD = {
     "kept": 12,
     "steps": [["questions", 20, 0], ["judge_pairs", 14, 6]],
     "reasons": {"judge_pairs:score": 6, "judge:near": 2},
+    "lost": [{"step": "questions", "why": "cut", "count": 5, "wrong": "the list has no | end"}],
     "unseen": {"kept": 3, "too_near": 1, "nearest": 0.431},
 }
 PLAN = {

@@ -21,7 +21,11 @@ from pipeline.generating import rows
 from pipeline.generating.flow import WINDOW, Flow
 from pipeline.generating.rows import Kind
 from pipeline.journal import Journal, read
-from pipeline.judging import reference
+from pipeline.judging import calibrating, reference
+from pipeline.judging.agreement import Agreement, Counts
+from pipeline.judging.asking import Model
+from pipeline.judging.calibrating import Standing
+from pipeline.models.client import Client, Endpoint
 from pipeline.pool import layout
 from pipeline.stage import Job
 from pipeline.stages import generate as stage
@@ -159,8 +163,23 @@ async def test_an_unseen_set_that_came_out_too_small_is_asked_for_again(
         await made(given)
 
     unseen = samples(given, rows.UNSEEN)
-    assert len(unseen) == 18 and {row.number for row in unseen} == set(range(1, 19))
+    assert len(unseen) == 12 and {row.number for row in unseen} == set(range(1, 13))
     assert {row.question for row in unseen if row.kept} == teacher.expected("unseen")
+    assert sum(row.kept for row in unseen[:6]) < 6 <= sum(row.kept for row in unseen)
+
+
+async def test_questions_that_repeat_each_other_do_not_make_an_unseen_set_large_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "ROUNDS", 3)
+    async with script("freeform", {"same": 0.9}) as teacher:
+        given = job(tmp_path, "freeform", teacher.url, unseen=12)
+        found = await made(given)
+
+    unseen = samples(given, rows.UNSEEN)
+    left = sum(row.kept for row in unseen)
+    assert len(unseen) == 3 * 12 and left < 12
+    assert (found["held"], found["held_least"]) == (str(left), "12")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +300,22 @@ async def _told_to_end(given: Job, teacher: Teacher, *, after: int) -> int:
     return child.returncode
 
 
-# --- thumbs
+# --- what people are shown, and what they think of it
+
+
+async def test_the_first_samples_that_people_are_shown_stay_the_same_after_a_restart_and_with_more(tmp_path: Path) -> None:
+    first = list[list[dict[str, Any]]]()
+    async with script("freeform", {"slow": 0.5}, slow_s=0.1) as teacher:
+        for wanted in ("24", "24", "48"):
+            said = list[Mapping[str, str]]()
+            inputs, report = {"wanted": wanted}, lambda fraction, facts, said=said: said.append(facts)
+            given = job(tmp_path, "freeform", teacher.url, fence=len(first) + 1, inputs=inputs, report=report)
+            told = await asyncio.to_thread(generate, given)
+            first.append(json.loads(told["first"]))
+            begun = [json.loads(one["first"]) for one in said if "first" in one]
+
+    assert len(first[0]) == 5 and first[1] == first[2] == first[0]
+    assert all(one == first[0] for one in begun)  # from the first time that it is said
 
 
 async def test_what_people_think_of_samples_is_told_with_the_requests_that_follow(tmp_path: Path) -> None:
@@ -321,6 +355,51 @@ async def test_what_people_think_while_samples_are_made_is_told_from_then_on(tmp
     steered = [one["liked"] for one in lists if "liked" in one]
     assert steered and all(one == steered[0] for one in steered) and "liked" not in lists[0]
     assert steered[0][0]["question"] in kept(given)
+
+
+# --- the judge
+
+
+async def test_an_operators_own_names_of_steps_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples that judges are measured on name steps of ours; another kind's may have none of them."""
+    monkeypatch.setattr(reference, "load", _load)
+    configs = home(tmp_path) / "configs"
+    recipe, prompts = configs / "recipes" / "grounded.yaml", configs / "prompts" / "generate"
+    text = recipe.read_text(encoding="utf-8")
+    for name in ("judge_grounded_pairs", "judge_grounded_questions"):
+        text = text.replace(name, f"my_{name}")
+        (prompts / f"{name}.md").rename(prompts / f"my_{name}.md")
+    recipe.write_text(text, encoding="utf-8")
+    with pytest.raises(Invalid, match="fit no step"):
+        reference.load(tmp_path / "home")
+    async with script("freeform") as teacher:
+        given = job(tmp_path, "freeform", teacher.url, home=tmp_path / "home")
+        await made(given)
+
+    assert kept(given) == teacher.expected()
+    assert json.loads((given.folder / "samples" / "plan.json").read_bytes())["kappa"] == ""
+
+
+@pytest.mark.parametrize(("kappa", "refused"), [(0.67, False), (0.0, True)])
+async def test_a_judge_that_was_measured_is_refused_at_chance_and_told_in_the_plan(
+    kappa: float, refused: bool, tmp_path: Path
+) -> None:
+    found = Agreement(Counts(40, 20, 0, 60), kappa, kappa, kappa)
+    async with script("freeform") as teacher:
+        client = Client(Endpoint(teacher.url))
+        judge_of = Model(client, next(one.id for one in await client.models()))
+        of = (judge_of.name, "", calibrating.place_of(judge_of), _reference().digest, "2026-11-23")
+        kinds = dict.fromkeys(KINDS, found)
+        calibrating.keep(tmp_path / "models", Standing(*of, found, kinds, {}, 261, 0, "", ()))
+        await client.close()
+        given = job(tmp_path, "freeform", teacher.url)
+        if refused:
+            with pytest.raises(Invalid, match=r"no better than chance.* --calibrate again") as caught:
+                await asyncio.to_thread(generate, given)
+            assert (caught.value.facts["code"], asked(teacher)) == ("generate.judge", 0)
+        else:
+            await asyncio.to_thread(generate, given)
+            assert json.loads((given.folder / "samples" / "plan.json").read_bytes())["kappa"] == "0.67"
 
 
 # --- too few
@@ -438,6 +517,42 @@ async def test_where_no_list_leads_to_anything_no_stage_ends_well(tmp_path: Path
             await asyncio.to_thread(judge, given)
 
     assert caught.value.facts["code"] == "generate.none" and not samples(given)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+async def test_lists_that_were_lost_are_told_in_all_that_people_read(share: float, tmp_path: Path) -> None:
+    async with script("freeform", lists={"malformed": share}) as teacher:
+        given = job(tmp_path, "freeform", teacher.url, samples=24)
+        found = await made(given)
+        before, count = files(given.folder), asked(teacher)
+        await made(job(tmp_path, "freeform", teacher.url, samples=24, fence=1))
+
+    lost = json.loads((given.folder / "samples" / "plan.json").read_bytes())["lost"]
+    assert asked(teacher) == count and files(given.folder) == before
+    assert found["yield"]["lost"] == lost
+    if share:
+        told = {"step": "questions", "why": "malformed", "wrong": "it is no list: 'Here you are. I hope it helps!'"}
+        assert [{name: one[name] for name in told} for one in lost] == [told]
+        missing = 4 * 24 - len(samples(given))
+        assert lost[0]["count"] * 6 == missing and json.loads(found["reasons"])["questions:malformed"] == lost[0]["count"]
+    else:
+        assert lost == [] and found["reasons"] == "{}"
+
+
+async def test_what_is_answered_already_is_not_counted_among_what_is_to_ask(tmp_path: Path) -> None:
+    said: list[dict[str, str]] = []
+    async with script("freeform") as teacher:
+        found = await made(job(tmp_path, "freeform", teacher.url, samples=24))
+        count = asked(teacher)
+        thumbs = {json.loads(found["first"])[0]["id"]: "up"}
+        more: dict[str, Any] = {"inputs": {"wanted": "102"}, "thumbs": lambda: thumbs}
+        for _ in range(2):  # the second finds the lists that were asked for with thumbs
+            note = lambda fraction, facts: said.append(dict(facts))  # noqa: E731
+            await made(job(tmp_path, "freeform", teacher.url, samples=24, report=note, **more))
+
+    announced = [int(one["requests"]) for one in said if one.get("done") is None and "requests" in one]
+    one_list = 1 + 6 + 6 + 6
+    assert announced == [one_list, 0] and asked(teacher) - count == one_list
 
 
 # --- what the endpoint does

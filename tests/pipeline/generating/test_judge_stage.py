@@ -141,6 +141,7 @@ def test_the_yield_counts_every_row_once(tmp_path: Path) -> None:
             ["judge", 3, 7],
         ],
         "reasons": reasons(),
+        "lost": [],
         "unseen": {"made": 2, "kept": 1, "too_near": 2},
         "reworded": {"made": 1, "kept": 1},
     }
@@ -208,6 +209,17 @@ def test_where_no_sample_is_left_it_says_why_and_nothing_passes_for_a_set(tmp_pa
     assert (score["step"], score["sample"], score["reason"]) == ("judge_questions", 8, "It asks for a letter.")
     assert [one.why for one in judged(tmp_path)] == ["seed", "score"]
     assert not (tmp_path / "receipts" / "judge.json").exists()
+
+
+def test_where_no_list_led_to_a_sample_it_says_what_was_wrong_with_them(tmp_path: Path) -> None:
+    lost = {"step": "questions", "why": "malformed", "count": 7, "wrong": "it is no list"}
+
+    with pytest.raises(Invalid, match="7 at questions:malformed") as caught:
+        perform(JUDGE, job(tmp_path, [], lost=[lost]))
+
+    [one] = json.loads(caught.value.problems[0].facts["advice"])
+    assert (one["code"], one["step"], one["count"], one["reason"]) == ("malformed", "questions", 7, "it is no list")
+    assert json.loads((tmp_path / "samples" / "yield.json").read_bytes())["lost"] == [lost]
 
 
 def test_no_rows_are_no_set_either(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The stage `mix`: what is replayed, how much is drawn, what its card says, and that nothing held out is trained on."""
 
+import html
 import itertools
 import json
 import os
@@ -24,11 +25,12 @@ from pipeline.mixing import blend, card, forms, sizes, tongue
 from pipeline.mixing.blend import Mixed, Source
 from pipeline.mixing.nodes import Leaf, Nodes
 from pipeline.recipe import MIX
+from pipeline.report import page
 from pipeline.stage import perform
 from pipeline.stages.mix import mix
 from pipeline.taxonomy import Work
 from tests.conftest import HOME
-from tests.pipeline.generating.mixing_folder import LEAVES, contents, held, job, jsonl, many, mixed, read, row
+from tests.pipeline.generating.mixing_folder import DOCUMENT, LEAVES, PLAN, contents, held, job, jsonl, many, mixed, read, row
 from tests.pipeline.generating.mixing_folder import given as given_to
 
 PEER = HOME / ".cache" / "bench" / "instructlab-sdg"
@@ -368,7 +370,9 @@ def test_more_leaves_than_files_may_be_open_are_mixed_in_order(tmp_path: Path) -
     assert len(ids(folder / "skills_train_msgs.jsonl")) == 900
 
 
-def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "write", lambda folder: None)  # which may be as large as a page may be
+
     def peak(count: int) -> int:
         made = job(tmp_path / str(count), many(count))
         tracemalloc.start()
@@ -444,6 +448,7 @@ def test_the_card_says_what_a_reader_must_know(tmp_path: Path) -> None:
         "12 of 20 samples were kept (60%).",
         "| `judge_pairs` | 14 | 6 |",
         "| `judge` | nearly another sample | 2 |",
+        r"| `questions` | the tokens were spent before the end | 5 | the list has no \| end |",
         "Held out before anything was made: seed example 3,",
         "3 questions of the unseen set",
         "came too near the unseen set: 1.",
@@ -469,8 +474,43 @@ def test_a_base_mix_is_named_in_the_card_by_its_digest_and_not_by_its_place(tmp_
 def test_what_people_wrote_is_no_markdown(tmp_path: Path) -> None:
     told = (mixed(tmp_path, many(2)) / "README.md").read_text(encoding="utf-8")
 
-    assert r"Lights of the \<b\>coast\</b\> \| \[all\](https://example.org)" in told
+    assert r"Lights of the \<b\>coast\</b\> \| \[all\](https&#58;//example.org)" in told
     assert "<b>" not in told and "[all]" not in told
+    assert "| <https://example.org/lights> |" in told  # what was given as an address is one
+
+
+@pytest.mark.parametrize("address", ["https://h.example/a", "HTTP://h.example", "www.h.example", "(WWW.h.example)"])
+def test_an_address_in_a_title_is_no_link(tmp_path: Path, address: str) -> None:
+    made = job(tmp_path, many(2))
+    work = f"Title of work: See {address}\nLink to work: -\nLicense of the work: MIT\nCreator names: ann\n"
+    (made.folder / "entry" / "attribution.txt").write_text(work, encoding="utf-8")
+    mix(made)
+    told = (made.folder / "mix" / "README.md").read_text(encoding="utf-8")
+    (shown,) = [line.split("|")[1].strip() for line in told.splitlines() if line.startswith("| See ")]
+
+    assert html.unescape(shown) == f"See {address}"
+    assert "://" not in shown and "www." not in shown.lower()
+
+
+@pytest.mark.parametrize(("kappa", "said"), [("0.67", "kappa 0.67, on samples of this kind"), ("", "not measured")])
+def test_the_card_says_how_far_the_judge_agrees_with_our_labels(tmp_path: Path, kappa: str, said: str) -> None:
+    made = job(tmp_path, many(2))
+    (made.folder / "samples" / "plan.json").write_text(json.dumps({**PLAN, "kappa": kappa}), encoding="utf-8")
+    mix(made)
+    told = (made.folder / "mix" / "README.md").read_text(encoding="utf-8")
+
+    assert f"labelled samples (labpipe judge --calibrate): {said}\n" in told
+
+
+def test_the_card_says_which_file_was_not_read_to_its_end(tmp_path: Path) -> None:
+    made = job(tmp_path, many(3, "knowledge"))
+    files = [{"path": "a.md"}, {"path": "b.pdf", "pages": 2, "read": 2}, {"path": "c.pdf", "pages": 1200, "read": 500}]
+    (made.folder / "document.json").write_text(json.dumps({**DOCUMENT, "files": files}), encoding="utf-8")
+    mix(made)
+    told = (made.folder / "mix" / "README.md").read_text(encoding="utf-8")
+
+    assert "Of `c.pdf` the first 500 of its 1,200 pages were read." in told
+    assert told.count("pages were read") == 1
 
 
 def test_a_card_is_written_of_little(tmp_path: Path) -> None:
@@ -488,7 +528,11 @@ def test_a_card_is_written_of_little(tmp_path: Path) -> None:
 def test_no_text_breaks_the_card(title: str, name: str, why: str, licence: str) -> None:
     facts = card.Facts(
         plan={"leaf": title, "kind": why, "models": {name: {"name": name, "version": why}}, "prompts": {name: title}},
-        made={"steps": [[name, 1, 2]], "reasons": {f"{name}:{why}": 1}},
+        made={
+            "steps": [[name, 1, 2]],
+            "reasons": {f"{name}:{why}": 1},
+            "lost": [{"step": name, "why": why, "count": 1, "wrong": title}],
+        },
         works=(Work(title, name, licence, why),),
         document={"repo": title, "commit": why},
         nodes=Nodes({"a": Leaf("knowledge/a", True, {"_p07": 1})}, 1),
@@ -503,7 +547,7 @@ def test_no_text_breaks_the_card(title: str, name: str, why: str, licence: str) 
 
     assert [one["config_name"] for one in head(text)["configs"]] == ["skills"]
     tables = [line.replace("\\|", "") for line in text.split("\n") if line.startswith("| ")]
-    assert len(tables) == 20
+    assert len(tables) == 23
     assert {line.count("|") for line in tables} == {3, 4, 5, 7}
 
 

@@ -188,10 +188,10 @@ def test_a_test_that_is_switched_off_asks_nothing() -> None:
     assert plan.wanted(found, made, "unseen") == plan.wanted(found, made, "reworded") == 0
 
 
-def test_the_samples_that_are_wanted_are_those_of_each_source_and_more_on_top() -> None:
+def test_the_samples_that_are_wanted_are_those_of_each_source() -> None:
     found, made = entry("knowledge"), recipe("knowledge", samples=8, unseen=30, reworded=4)
 
-    assert plan.wanted(found, made, "train", 200) == 8 * 3 * 4 + 200
+    assert plan.wanted(found, made, "train") == 8 * 3 * 4
     assert (plan.wanted(found, made, "unseen"), plan.wanted(found, made, "reworded")) == (30 * 2, 4 * 3 * 4)
 
 

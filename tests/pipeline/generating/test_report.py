@@ -92,6 +92,14 @@ def test_a_run_that_has_made_nothing_yet_has_a_page_without_parts(tmp_path: Path
     assert [name for name in blocks(tmp_path).found if name.endswith("-data")] == []
 
 
+def test_before_the_judge_the_plan_says_which_lists_were_lost(tmp_path: Path) -> None:
+    lost = [{"step": "questions", "why": "malformed", "count": 3, "wrong": "it is no list: '<b>Sure!'"}]
+    rows.write(tmp_path / rows.GENERATED, made.train(18))
+    (tmp_path / parts.PLAN).write_text(json.dumps({"lost": lost}), encoding="utf-8")
+
+    assert json.loads(blocks(tmp_path).found["funnel-data"])["lost"] == lost
+
+
 def test_before_the_judge_the_rows_are_counted_themselves(tmp_path: Path) -> None:
     rows.write(tmp_path / rows.GENERATED, made.train(18))
     rows.write(tmp_path / rows.UNSEEN, made.held("unseen", 3))
@@ -102,6 +110,7 @@ def test_before_the_judge_the_rows_are_counted_themselves(tmp_path: Path) -> Non
         "made": 18,
         "kept": 14,
         "reasons": {"judge_pairs:score": 2, "judge:seed": 1, "judge:near": 1},
+        "lost": [],
         "unseen": {"kept": 3},
         "reworded": {"kept": 0},
     }

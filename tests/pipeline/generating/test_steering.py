@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.errors import Temporary
+from pipeline.errors import Invalid, Problem, Temporary
 from pipeline.generating import plan, recipes
 from pipeline.generating.asked import Asking
 from pipeline.generating.leaf import leaf
 from pipeline.generating.memo import Memo
 from pipeline.generating.plan import Start
 from pipeline.generating.rows import Row, Set
-from pipeline.generating.steering import SHOWN, Steering
+from pipeline.generating.steering import CHARS, SHOWN, Steering
 from pipeline.journal import Journal
 from tests.conftest import HOME
 from tests.pipeline.generating.scripted import Scripted, Told, listed
@@ -49,8 +50,8 @@ class Attempt:
     def shown(self, which: Set = "train", count: int = 4) -> list[tuple[Any, Any]]:
         return [(one.given.get("liked"), one.given.get("disliked")) for one in self.starts(which, count)]
 
-    async def ask(self, start: Start, told: Told) -> None:
-        self.scripted.told = [told]
+    async def ask(self, start: Start, *told: Told) -> None:
+        self.scripted.told = list(told)
         asking = Asking.of(start.steps[0], self.scripted.model(), start.given)
 
         async def heard(at: int, item: Any) -> None:
@@ -138,4 +139,49 @@ def test_only_the_newest_of_each_kind_that_are_still_there_are_shown(folder: Pat
 
     assert [each["question"] for each in liked] == [f"Question x{at}?" for at in range(9 - SHOWN, 9)]
     assert disliked == [{"context": "It rains.", "question": "Question c?", "answer": "Answer c."}]
+    one.close()
+
+
+def test_of_long_samples_only_the_beginnings_are_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = replace(row("c") or pytest.fail(), context="word " * 2000, answer="a" * (CHARS + 1))
+    one = Attempt(folder, 1, {"c": "up"})
+    monkeypatch.setattr(one.steering, "row", lambda id: long)
+
+    [shown] = one.shown()[0][0]
+
+    assert shown["question"] == "Question c?"
+    assert shown["answer"] == "a" * (CHARS - 1) + "…"
+    assert len(shown["context"]) <= CHARS and shown["context"].endswith("word…")
+    one.close()
+
+
+async def test_a_request_that_is_too_long_with_thumbs_is_made_without_them_and_known_after_a_restart(folder: Path) -> None:
+    one = Attempt(folder, 1, {"a": "up"})
+    start = one.starts(count=1)[0]
+    assert start.given["liked"] == LIKED
+
+    await one.ask(start, Invalid(Problem("model.overflow", "too long")), listed("One?"))
+
+    told = [json.loads(str(messages[1]["content"])) for messages in one.scripted.asked]
+    assert ["liked" in each for each in told] == [True, False]
+    assert told[1] == {name: text for name, text in told[0].items() if name != "liked"}
+    one.close()
+    two = Attempt(folder, 2, {})
+    again = two.starts(count=1)[0]
+    asking = Asking.of(again.steps[0], two.scripted.model(), again.given)
+    out = asking.known(two.memo)
+    assert out and asking.entries(two.memo, out) == ["One?"]
+    two.close()
+
+
+@pytest.mark.parametrize(("thumbs", "code"), [({}, "model.overflow"), ({"a": "up"}, "model.refused")])
+async def test_what_is_too_long_without_thumbs_or_refused_for_anything_else_is_not_made_again(
+    folder: Path, thumbs: Mapping[str, str], code: str
+) -> None:
+    one = Attempt(folder, 1, thumbs)
+
+    with pytest.raises(Invalid, match="no"):
+        await one.ask(one.starts(count=1)[0], Invalid(Problem(code, "no")))
+
+    assert len(one.scripted.asked) == 1
     one.close()

@@ -10,17 +10,27 @@ import pytest
 from pipeline.errors import Invalid
 from pipeline.generating import plan, recipes
 from pipeline.generating.asked import Out
-from pipeline.generating.flow import Sample
 from pipeline.generating.leaf import leaf
 from pipeline.generating.plan import Start
 from pipeline.generating.rows import Row, Score, Set, Why
 from pipeline.generating.tally import Tally, upper
+from pipeline.generating.underway import Sample
 from tests.conftest import HOME
 
 SEEDS = [{"question": f"Why {at}?", "answer": "So."} for at in range(5)]
 LEAF = leaf(json.dumps({"task_description": "Teach it.", "seed_examples": SEEDS}), "a/b")
 RECIPE = recipes.load(HOME, "freeform")
 LIST, JUDGE, TEXT, PAIRS = RECIPE.steps
+
+
+class Shown:
+    """Shows the first five, and notes nothing."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    async def see(self, row: Row) -> None:
+        self.rows += [row] if len(self.rows) < 5 else []
 
 
 class Counting:
@@ -36,6 +46,7 @@ class Counting:
             {"train": wanted, "unseen": 0, "reworded": 0},
             keep=self.keep,
             repeated=lambda row: None,
+            shown=Shown(),
             report=lambda fraction, facts: self.told.append((fraction, dict(facts))),
             clock=lambda: self.now,
         )
@@ -119,7 +130,31 @@ def test_lists_that_cannot_be_read_end_the_run_with_what_is_wrong_with_them(why:
 
     (first,) = stopped(caught.value)[1]
     assert (first["code"], first["step"], first["reason"]) == ("malformed", "questions", "it is no list: 'Sure!'")
-    assert "questions cannot be read: it is no list" in caught.value.problems[0].fix
+    assert 'questions cannot be read: "it is no list' in caught.value.problems[0].fix
+
+
+async def test_what_a_model_wrote_for_a_terminal_is_quoted() -> None:
+    run = Counting()
+
+    with pytest.raises(Invalid) as caught:
+        for _ in range(24):
+            scores = (Score("judge_pairs", 1, "\x1b[2J\x1b]0;mine\x07 bad"),)
+            await run.tally.done(replace(run.row(), scores=scores, question="\x9b2J").dropped("judge_pairs", "score"))
+
+    assert str(caught.value).isprintable() and "mine" in str(caught.value)
+
+
+def test_lists_that_were_lost_are_told_by_step_and_reason_with_what_was_wrong_first() -> None:
+    run = Counting()
+    starts = list(plan.starts(LEAF, RECIPE, "train", 18))
+    for at, why, wrong in ((2, "cut", "c"), (1, "cut", "b"), (0, "malformed", "a"), (2, "malformed", "d")):
+        run.tally.lost(starts[at], LIST, Out(0, why, wrong))
+    run.lost(1, "cut", "of a test", which="unseen")
+
+    assert run.tally.lost_lists() == [
+        {"step": "questions", "why": "cut", "count": 2, "wrong": "b"},
+        {"step": "questions", "why": "malformed", "count": 2, "wrong": "a"},
+    ]
 
 
 def test_requests_for_lists_that_fail_end_the_run_and_say_so() -> None:
@@ -225,6 +260,20 @@ async def test_the_facts_are_those_of_the_samples_that_train() -> None:
     assert first[0] == {"id": "000000000001", "number": 1, "question": "Question 1?", "answer": "So."}
     assert [one["number"] for one in first] == [1, 2, 3, 4, 5]
     assert all(isinstance(value, str) for value in facts.values())
+
+
+@pytest.mark.parametrize(("sign", "count"), [("a", 397), ("灯", 132), ("🗼", 99)])
+async def test_the_first_samples_are_told_in_few_bytes_whatever_their_language(sign: str, count: int) -> None:
+    run = Counting()
+    for _ in range(5):
+        run.passed(1, *RECIPE.steps)
+        await run.tally.done(replace(run.row(), question=sign * 400, answer=sign * 9000))
+
+    facts = run.tally.facts()
+
+    assert len(json.dumps(facts)) < 14_000  # as a step is kept, of which there are many
+    first = json.loads(facts["first"])
+    assert first[0]["answer"] == sign * count + "…"
 
 
 async def test_how_it_goes_is_said_once_a_second_and_the_last_time_in_any_case() -> None:
