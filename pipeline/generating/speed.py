@@ -6,7 +6,7 @@ endpoint is taken to be USUAL times as fast with many at once as that answer was
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Estimate:
         return told
 
 
-def size(starts: Sequence[Start]) -> tuple[int, int]:
+def size(starts: Iterable[Start]) -> tuple[int, int]:
     """The most requests that these lead to, and the tokens of their answers."""
     requests = tokens = 0
     for start in starts:
@@ -70,7 +70,7 @@ def _known(step: Step, model: Model, start: Start, memo: Memo) -> bool:
     return bool(thumbs and Asking.of(step, model, {**start.given, **thumbs}).known(memo))
 
 
-def estimate(starts: Sequence[Start], model: Model, folder: Path) -> Estimate:
+def estimate(starts: Iterable[Start], model: Model, folder: Path) -> Estimate:
     """`folder` is LABBOT_DATA/models."""
     requests, tokens = size(starts)
     return Estimate(requests, tokens, _read(folder).get(_name(model), 0.0))

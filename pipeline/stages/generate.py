@@ -9,7 +9,7 @@ example makes anew what depends on it, and asking for more only adds.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
@@ -102,8 +102,9 @@ async def _models(job: Job) -> AsyncIterator[tuple[dict[str, Model], dict[str, i
         for role in ("teacher", "judge"):
             endpoint, model = await _role(role, shared, folder)
             own = replace(endpoint, tries=1, model="", concurrency=1 << 16)
-            client = clients.setdefault(own, Client(own)) if own not in clients else clients[own]
-            found[role], most[role] = replace(model, client=client), endpoint.concurrency
+            if own not in clients:  # roles that one server answers for share its line
+                clients[own] = Client(own)
+            found[role], most[role] = replace(model, client=clients[own]), endpoint.concurrency
         yield found, most
     finally:
         await shared.close()
@@ -197,9 +198,8 @@ def _version(found: Leaf, recipe: Recipe, models: Mapping[str, Model]) -> str:
 
 async def _run(job: Job, made: Made, most: Mapping[str, int], answers: Memo, done: Memo, aside: Aside) -> dict[str, str]:
     folder = Path(str(job.settings["folder"]))
-    every = {which: list(plan.starts(made.leaf, made.recipe, which, made.wanted[which])) for which in made.wanted}
-    left = speed.left(chain.from_iterable(every.values()), made.models, answers)
-    written = Written(speed.estimate(list(left), made.models["teacher"], folder))
+    left = speed.left(chain.from_iterable(_starts(made, which) for which in made.wanted), made.models, answers)
+    written = Written(speed.estimate(left, made.models["teacher"], folder))
     job.report(0.0, {"wanted": str(made.wanted["train"]), "tokens": str(written.estimate.tokens), **written.estimate.facts()})
     shown = Shown(made, answers, done)
     tally = Tally(
@@ -218,9 +218,9 @@ async def _run(job: Job, made: Made, most: Mapping[str, int], answers: Memo, don
     least = min(UNSEEN_LEAST, made.recipe.config.unseen) * len(made.leaf.held)
     beat = asyncio.create_task(_beat(tally, thumbed))
     try:
-        await flow.run(steering.steered(_ordered(every)))
+        await flow.run(steering.steered(_ordered(made)))
         for turn in range(2, ROUNDS + 1):
-            tally.kept["unseen"] = _unseen(made, done)
+            tally.kept["unseen"] = _unseen(made, done, turn - 1)
             if tally.kept["unseen"] >= least:
                 break
             await flow.run(_further(made, turn))
@@ -232,25 +232,34 @@ async def _run(job: Job, made: Made, most: Mapping[str, int], answers: Memo, don
     return {**facts, "held_least": str(least)}
 
 
-def _ordered(every: Mapping[Set, Sequence[Start]]) -> Iterator[Start]:
+def _starts(made: Made, which: Set) -> Iterator[Start]:
+    return plan.starts(made.leaf, made.recipe, which, made.wanted[which])
+
+
+def _ordered(made: Made) -> Iterator[Start]:
     """A few that train first, for people to see; then the tests; then the rest."""
-    train = iter(every["train"])
+    train = _starts(made, "train")
     yield from islice(train, 4)
-    yield from every["unseen"]
-    yield from every["reworded"]
+    yield from _starts(made, "unseen")
+    yield from _starts(made, "reworded")
     yield from train
 
 
-def _unseen(made: Made, done: Memo) -> int:
-    """How many questions the unseen set has: one that repeats another is none."""
-    return sum(row.kept for row in outcome.held_out(made, done.journal, "unseen"))
+def _unseen(made: Made, done: Memo, rounds: int) -> int:
+    """How many questions so many rounds gave the unseen set: one that repeats another is none, and none is of a later
+    round, which an attempt that was killed may have begun: else its end would look like another one."""
+    last = _tried(made, rounds) * made.recipe.listed()
+    return sum(row.kept and row.number <= last for row in outcome.held_out(made, done.journal, "unseen"))
 
 
 def _further(made: Made, turn: int) -> Iterator[Start]:
     """Another round for an unseen set that came out too small."""
-    wanted = made.wanted["unseen"]
-    found = list(plan.starts(made.leaf, made.recipe, "unseen", turn * wanted))
-    return iter(found[len(list(plan.starts(made.leaf, made.recipe, "unseen", (turn - 1) * wanted))) :])
+    return islice(plan.starts(made.leaf, made.recipe, "unseen", turn * made.wanted["unseen"]), _tried(made, turn - 1), None)
+
+
+def _tried(made: Made, rounds: int) -> int:
+    """The requests of so many rounds."""
+    return sum(1 for _ in plan.starts(made.leaf, made.recipe, "unseen", rounds * made.wanted["unseen"]))
 
 
 async def _beat(tally: Tally, thumbed: Thumbed) -> None:

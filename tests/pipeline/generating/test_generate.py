@@ -19,7 +19,9 @@ from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.files import digest
 from pipeline.generating import rows
 from pipeline.generating.flow import WINDOW, Flow
-from pipeline.generating.rows import Kind
+from pipeline.generating.memo import Memo
+from pipeline.generating.outcome import Aside, Made
+from pipeline.generating.rows import Kind, Row
 from pipeline.journal import Journal, read
 from pipeline.judging import calibrating, reference
 from pipeline.judging.agreement import Agreement, Counts
@@ -166,6 +168,32 @@ async def test_an_unseen_set_that_came_out_too_small_is_asked_for_again(
     assert len(unseen) == 12 and {row.number for row in unseen} == set(range(1, 13))
     assert {row.question for row in unseen if row.kept} == teacher.expected("unseen")
     assert sum(row.kept for row in unseen[:6]) < 6 <= sum(row.kept for row in unseen)
+
+
+async def test_a_further_round_of_the_unseen_set_that_was_cut_off_is_brought_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enough of it may be there by then, and yet the set is to be that of a run that nobody cut off."""
+    keep, later = stage._keep, 0
+
+    async def cut_off(done: Memo, what: Made, row: Row, aside: Aside) -> None:
+        nonlocal later
+        later += row.set == "unseen" and row.number > 6
+        if later > 4:
+            raise RuntimeError("cut off")
+        await keep(done, what, row, aside)
+
+    monkeypatch.setattr(stage, "ROUNDS", 3)
+    async with script("freeform", {"off": 0.3}) as teacher:
+        whole, given = job(tmp_path / "whole", "freeform", teacher.url), job(tmp_path / "run", "freeform", teacher.url)
+        await made(whole)
+        with monkeypatch.context() as broken:
+            broken.setattr(stage, "_keep", cut_off)
+            with pytest.raises(RuntimeError):
+                await made(given)
+        await made(given)
+
+    assert files(given.folder) == files(whole.folder)
 
 
 async def test_questions_that_repeat_each_other_do_not_make_an_unseen_set_large_enough(
