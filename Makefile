@@ -57,7 +57,7 @@ bench: .venv/dev
 	$(PY) -m tests.bench.engine
 	$(PY) -m tests.bench.chat
 	$(PY) -m tests.bench.pool
-	$(PY) -m tests.bench.generation
+	$(PY) -m tests.bench.generation --short
 	$(PY) -m tests.bench.duplicates --short
 	$(PY) -m tests.bench.discord --seconds 20 --conversations 20
 	$(PY) -m tests.bench.slack --seconds 20 --conversations 20 --workspaces 5
