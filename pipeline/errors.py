@@ -60,3 +60,8 @@ class Temporary(LabError):
 
 class Failed(LabError):
     """Our mistake, or a machine's: nobody who talks to the bot can mend it."""
+
+
+def plain(text: str) -> str:
+    """A text of a person's or a model's on one line, without what a terminal would take for a command."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

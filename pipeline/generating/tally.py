@@ -13,30 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pipeline.errors import Invalid, Problem
+from pipeline.generating import advice
 from pipeline.generating.asked import WRONG_CHARS, Out
 from pipeline.generating.plan import Start
 from pipeline.generating.recipes import Recipe, Step
-from pipeline.generating.rows import Row, Set, Why
+from pipeline.generating.rows import Row, Set
 from pipeline.generating.underway import Sample
 
 TELL_S, BEAT_S = 1.0, 30.0  # how often it is said how it goes: at most, and at least
 SHOWN = 400  # bytes of each text of the first samples: they are told with every step, and each step is kept for itself
-QUOTED = 160  # characters of a sample that advice quotes
 ADVICE_MOST = 6
 SURE = 1.96  # of the normal distribution: 95%
 
 Keep = Callable[[Row], Any]
-ADVICE: Mapping[Why, str] = {
-    "seed": "repeats_seed",
-    "same": "repeats_sample",
-    "near": "repeats_sample",
-    "taxonomy": "repeats_taxonomy",
-    "malformed": "malformed",
-    "cut": "malformed",
-    "empty": "malformed",
-    "failed": "failed",
-    "score": "low_score",
-}
 
 
 class Repeats(Protocol):
@@ -195,7 +184,7 @@ class Tally:
     # --- too few
 
     def _note(self, row: Row) -> None:
-        about = _advice(row), row.of if row.why == "seed" else row.seed
+        about = advice.code(row.at, row.why), row.of if row.why == "seed" else row.seed
         self._counts[about] += 1
         self._examples.setdefault(about, row)
 
@@ -207,7 +196,7 @@ class Tally:
         share = kept / judged
         message = f"of {judged} samples {kept} were kept, {share:.0%}, and less than {stop.share:.0%} is not worth going on"
         facts = {"kept": str(kept), "judged": str(judged), "advice": json.dumps(self.advice())}
-        raise Invalid(Problem("generate.few", message, fix=" ".join(map(_said, self.advice())), facts=facts))
+        raise Invalid(Problem("generate.few", message, fix=" ".join(map(advice.said, self.advice())), facts=facts))
 
     def _most(self) -> float:
         """The share of samples that can be expected to survive, at most. A step that has seen few counts as if it kept all."""
@@ -225,7 +214,7 @@ class Tally:
         for (code, _), count in self._counts.items():
             weight[code] += count
         worst = sorted(self._counts, key=lambda one: (-weight[one[0]], -self._counts[one], one))
-        return [_advised(one[0], self._examples[one], weight[one[0]]) for one in worst[:ADVICE_MOST]]
+        return [advice.advised(self._examples[one], weight[one[0]]) for one in worst[:ADVICE_MOST]]
 
 
 def _clipped(text: str) -> str:
@@ -239,44 +228,3 @@ def upper(kept: int, judged: int) -> float:
     share, spread = kept / judged, SURE**2 / judged
     middle = share + spread / 2
     return (middle + SURE * math.sqrt((share * (1 - share) + spread / 4) / judged)) / (1 + spread)
-
-
-def _advice(row: Row) -> str:
-    return _code(row.at, row.why)
-
-
-def _code(at: str, why: str) -> str:
-    if why == "score":
-        return "off_topic" if "question" in at or at == "judge_relevancy" else "low_score"
-    return ADVICE.get(why, "malformed")  # type: ignore[call-overload, no-any-return]  # any text may stand there
-
-
-def _advised(code: str, row: Row, count: int) -> dict[str, Any]:
-    reason = row.scores[-1].reason if row.scores and row.why == "score" else row.near if code in ("malformed", "failed") else ""
-    other = row.near if code.startswith("repeats") else row.answer if code == "low_score" else ""
-    return {
-        "code": code,
-        "count": count,
-        "step": row.at,
-        "sample": row.number,
-        "seed": row.of if row.why == "seed" else row.seed,
-        "of": row.of,
-        "question": row.question[:QUOTED],
-        "other": other[:QUOTED],
-        "reason": reason[:QUOTED],
-    }
-
-
-def _said(one: Mapping[str, Any]) -> str:
-    """A piece of advice in English, for logs and the command line; what models wrote is quoted: no terminal obeys it."""
-    quoted, reason = f"sample {one['sample']} ({one['question']!r})", f": {one['reason']!r}" if one["reason"] else ""
-    told = {
-        "repeats_seed": f"{quoted} repeats seed {one['seed']} ({one['other']!r}): make the seed examples differ more.",
-        "repeats_sample": f"{quoted} repeats sample {one['of']}: seed {one['seed']} leaves too little to vary.",
-        "repeats_taxonomy": f"{quoted} is in the taxonomy already.",
-        "off_topic": f"{quoted} misses what the entry teaches{reason}. Look at seed {one['seed']} and the task.",
-        "low_score": f"{quoted} got an answer that does not hold{reason}. Look at seed {one['seed']}.",
-        "malformed": f"answers at {one['step']} cannot be read{reason}. Take another model, or give it more tokens.",
-        "failed": f"requests at {one['step']} failed{reason}.",
-    }
-    return told[one["code"]]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline import installation
-from pipeline.errors import Invalid, LabError, Problem, Temporary
+from pipeline.errors import Invalid, LabError, Problem, Temporary, plain
 from pipeline.judging import asking, calibrating, reference
 from pipeline.judging.agreement import Agreement
 from pipeline.judging.calibrating import Standing, Wrong
@@ -41,7 +41,7 @@ def main(given: argparse.Namespace, environment: Mapping[str, str], say: Callabl
         return 130
     say(json.dumps(told(found)) if given.json else "\n".join(lines(found)))
     if found.refused:
-        aside.write(f"{_plain(found.refused)}\n")
+        aside.write(f"{plain(found.refused)}\n")
     return 1 if found.refused else 0
 
 
@@ -57,10 +57,10 @@ async def _calibrated(here: "Installation", asked: Reference, line: Line) -> Sta
     models, count = here.models, len(asked.questions)
     try:
         judge = await _judge(models, line)
-        line.report(0.0, {"act": "judge", "name": _plain(judge.name), "done": f"0 of {count} questions"})
+        line.report(0.0, {"act": "judge", "name": plain(judge.name), "done": f"0 of {count} questions"})
 
         def come(done: int) -> None:
-            line.report(done / count, {"act": "judge", "name": _plain(judge.name), "done": f"{done} of {count} questions"})
+            line.report(done / count, {"act": "judge", "name": plain(judge.name), "done": f"{done} of {count} questions"})
 
         found = await calibrating.calibrate(judge, asked, come)
     finally:
@@ -111,7 +111,7 @@ def lines(found: Standing) -> list[str]:
         ["", "where it sees most otherwise:", *(line for one in found.wrong for line in _quoted(one))] if found.wrong else []
     )
     return [
-        _plain(f"{found.name or 'the judge'}{version}, {found.questions} questions, {found.at}"),
+        plain(f"{found.name or 'the judge'}{version}, {found.questions} questions, {found.at}"),
         "",
         *columns([head, *rows]),
         "",
@@ -142,10 +142,5 @@ def _quoted(one: Wrong) -> list[str]:
 
 
 def _short(text: str) -> str:
-    text = _plain(" ".join(text.split()))
+    text = plain(" ".join(text.split()))
     return text if len(text) <= QUOTED else f"{text[:QUOTED]} …"
-
-
-def _plain(text: str) -> str:
-    """A model's text without what a terminal would take for a command."""
-    return "".join(mark if mark.isprintable() else "?" for mark in text)

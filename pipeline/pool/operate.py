@@ -14,7 +14,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import Invalid, LabError, Problem
+from pipeline.errors import Invalid, LabError, Problem, plain
 from pipeline.pool.ledger import ENDED, LANES
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ async def _watch(given: argparse.Namespace, ledger: "Ledger") -> int:
                 line.report(step.fraction, {"act": act, "state": act, "standing": standing})
                 if step.state in ENDED:
                     break
-    print(" ".join((f"{given.run}: {step.state}.", *(f"{name}={_plain(value)}" for name, value in step.facts.items()))))
+    print(" ".join((f"{given.run}: {step.state}.", *(f"{name}={plain(value)}" for name, value in step.facts.items()))))
     return 0 if step.state == "done" else 1
 
 
@@ -264,7 +264,7 @@ def _line(one: "Record", position: int) -> str:
     cause = one.facts.get("cause", one.facts.get("again", ""))
     since = time.strftime("%d %b %H:%M", time.localtime(one.asked))
     return "  ".join(
-        filter(None, (f"{one.id:24}", f"{one.state:9}", f"{one.recipe:12}", f"{at:10}", since, one.worker, _plain(cause)))
+        filter(None, (f"{one.id:24}", f"{one.state:9}", f"{one.recipe:12}", f"{at:10}", since, one.worker, plain(cause)))
     )
 
 
@@ -272,11 +272,6 @@ def _as_json(one: "Record", position: int) -> str:
     from dataclasses import asdict
 
     return json.dumps({**asdict(one), "position": position})
-
-
-def _plain(text: str) -> str:
-    """A text of a person's or a model's, without what a terminal would take for a command."""
-    return "".join(mark if mark.isprintable() else "?" for mark in text)
 
 
 def _standing(facts: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline import recipe
-from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary
+from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary, plain
 from pipeline.files import taken
 from pipeline.pool import layout
 from pipeline.stage import Job, Stage, perform
@@ -127,8 +127,7 @@ def _say(stage: str, fraction: float, facts: Mapping[str, str]) -> None:
 
 def _aside(error: BaseException) -> None:
     """Say what went wrong to whoever looks on: no terminal is to take a model's text in it for a command."""
-    text = "".join(mark if mark.isprintable() or mark == "\n" else "?" for mark in str(error))
-    print(text, file=sys.stderr)
+    print("\n".join(map(plain, str(error).split("\n"))), file=sys.stderr)
 
 
 def _told(error: BaseException, memory_bytes: int) -> Mapping[str, str]:

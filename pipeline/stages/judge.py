@@ -12,10 +12,10 @@ from typing import Any
 from pipeline.errors import Failed, Invalid, Problem
 from pipeline.files import write, write_parts
 from pipeline.generating import comparing, rows
+from pipeline.generating.advice import QUOTED, advised, code
 from pipeline.generating.comparing import AT, CHUNK, Known
 from pipeline.generating.leaf import leaf
 from pipeline.generating.rows import Row
-from pipeline.generating.tally import ADVICE, QUOTED
 from pipeline.report import page
 from pipeline.stage import Job
 
@@ -114,27 +114,12 @@ class Funnel:
 
     def advice(self) -> list[dict[str, Any]]:
         """What samples and whole lists were lost for, the most frequent first, with examples."""
-        found = [_advised(row, self.reasons[reason]) for reason in sorted(self.reasons) for row in self.examples[reason]]
+        found = [advised(row, self.reasons[reason]) for reason in sorted(self.reasons) for row in self.examples[reason]]
         return sorted([*found, *map(_advised_list, self.lost)], key=lambda one: -int(one["count"]))
 
 
-def _advised(row: Row, count: int) -> dict[str, Any]:
-    reason = row.scores[-1].reason if row.scores and row.why == "score" else ""
-    return {
-        "code": "repeats_unseen" if row.why == "unseen" else ADVICE.get(row.why, "malformed"),
-        "count": count,
-        "step": row.at,
-        "sample": row.number,
-        "seed": row.of if row.why == "seed" else row.seed,
-        "of": row.of,
-        "question": row.question[:QUOTED],
-        "other": (row.near or row.answer)[:QUOTED],
-        "reason": reason[:QUOTED],
-    }
-
-
 def _advised_list(one: Mapping[str, Any]) -> dict[str, Any]:
-    about = {"code": ADVICE.get(one["why"], "malformed"), "count": one["count"], "step": one["step"]}
+    about = {"code": code(one["step"], one["why"]), "count": one["count"], "step": one["step"]}
     nothing = {"sample": 0, "seed": 0, "of": 0, "question": "", "other": ""}
     return {**about, **nothing, "reason": str(one["wrong"])[:QUOTED]}
 

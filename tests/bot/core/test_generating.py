@@ -20,7 +20,8 @@ from bot.core.rules import Quota, Role
 from bot.core.talk import Attached, Bar, Card, Command, Effect, Look, Moved, Press, Rate, Said, Save, Start, Submit, Text
 from bot.core.words import pick
 from pipeline import recipe
-from pipeline.generating import recipes, rows, tally
+from pipeline.generating import recipes, rows
+from pipeline.generating.advice import CODES
 from tests.bot.core.conftest import HOME, TABLES, Talk, cards, texts
 
 ENGLISH, GERMAN = pick(TABLES, "en"), pick(TABLES, "de")
@@ -281,7 +282,7 @@ def test_every_step_of_a_recipe_and_every_reason_has_words(locale: str) -> None:
     names = {f"generate.step.{one.config.name}" for one in steps}
     names |= {f"generate.reason.{one.config.name}" for one in steps if one.config.does == "judge"}
     names |= {f"generate.reason.{why}" for why in get_args(rows.Why) if why}
-    names |= {f"generate.advice.{code}" for code in ("off_topic", "repeats_unseen", *tally.ADVICE.values())}
+    names |= {f"generate.advice.{code}" for code in ("off_topic", "low_score", "malformed", *CODES.values())}
 
     assert sorted(names - set(TABLES[locale])) == []
 
