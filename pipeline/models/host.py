@@ -20,7 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Literal, cast, get_args
@@ -28,7 +28,7 @@ from typing import IO, Literal, cast, get_args
 from pipeline.config import ModelRole, RolesConfig
 from pipeline.errors import Failed
 from pipeline.files import taken, write
-from pipeline.models import catalog, child
+from pipeline.models import catalog, child, machine, turn
 from pipeline.models.client import Client
 from pipeline.models.endpoint import Endpoint
 
@@ -43,6 +43,8 @@ LINE_BYTES = 2**20
 KEPT = 4  # last lines of what a server said that its end is explained with
 
 SECRET = re.compile(r"KEY|PASS|SECRET|TOKEN|_URL$")  # in a variable's name
+
+TRAINING = "a training has the accelerator; the model comes back by itself when it is done"
 
 State = Literal["absent", "starting", "ready"]
 
@@ -66,6 +68,7 @@ class Models:
     """The endpoints by role. `folder` is LABBOT_DATA/models; `keep` runs beside whatever asks for clients.
 
     `command` starts a server instead of `labpipe serve`, the model's name comes after it; `first_pause_s` is for tests.
+    `shares`: whether it takes turns with trainings, see `turn`; None where it has an accelerator.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class Models:
         command: Sequence[str] = (),
         first_pause_s: float = FIRST_PAUSE_S,
         look_s: float = LOOK_S,
+        shares: bool | None = None,
     ) -> None:
         self.folder = folder
+        self._shares = shares
         self._roles, self._environment, self._command = roles, environment, tuple(command)
         self._first_pause_s, self._look_s = first_pause_s, look_s
         self._clients: dict[Endpoint, Client] = {}
@@ -166,24 +171,27 @@ class Models:
 
     async def _keep(self, lock: IO[str]) -> None:
         """Start a server, and another one whenever it ends, while a model is chosen."""
+        if self._shares is None:
+            self._shares = (await asyncio.to_thread(machine.look)).kind != "cpu"
         pause_s, cause = self._first_pause_s, ""
         (self.folder / "serve.json").unlink(missing_ok=True)  # of a keeper that crashed
         try:
             while name := catalog.chosen(self.folder):
                 began = time.monotonic()
-                before, cause = cause, await self._run(name, lock, cause)
+                with turn.serving(self.folder) if self._shares else nullcontext(True) as ours:
+                    before, cause = cause, await self._run(name, lock, cause) if ours else TRAINING
                 self._tell(Served("", "", 0, name, "starting", cause))
                 await self._drop()
                 if not cause:
                     continue
                 if cause != before:
-                    log.error("%s", cause)
+                    log.log(logging.INFO if cause == TRAINING else logging.ERROR, "%s", cause)
                 if time.monotonic() - began > STEADY_S:
                     pause_s = self._first_pause_s
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
                         await self._until_changed(name)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                pause_s = self._first_pause_s if cause == TRAINING else min(2 * pause_s, LONGEST_PAUSE_S)
         finally:
             (self.folder / "serve.json").unlink(missing_ok=True)
 
@@ -212,10 +220,10 @@ class Models:
             async with asyncio.TaskGroup() as tasks:
                 relay = tasks.create_task(self._relay(server, starting))
                 listen = tasks.create_task(_listen(server, said))
-                changed = tasks.create_task(self._until_changed(name))
+                changed = tasks.create_task(self._until_to_go(name))
                 await asyncio.wait((relay, changed), return_when=asyncio.FIRST_COMPLETED)
                 if changed.done():
-                    log.info("another model is chosen; %s is stopped", name)
+                    log.info("%s is stopped: another model is chosen, or a training wants the accelerator", name)
                     await child.end(server, STOP_S)
                 changed.cancel()
                 await asyncio.wait((relay, listen), timeout=STOP_S)
@@ -249,6 +257,13 @@ class Models:
     async def _until_changed(self, name: str) -> None:
         while True:
             if catalog.chosen(self.folder) != name:
+                return
+            await asyncio.sleep(self._look_s)
+
+    async def _until_to_go(self, name: str) -> None:
+        """Until another model is chosen, or a training wants the accelerator that this one computes with."""
+        while True:
+            if catalog.chosen(self.folder) != name or (self._shares and turn.wanted(self.folder)):
                 return
             await asyncio.sleep(self._look_s)
 

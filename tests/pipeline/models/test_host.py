@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from pipeline.config import EndpointConfig, RolesConfig
-from pipeline.models import catalog, child
+from pipeline.models import catalog, child, turn
 from pipeline.models.endpoint import Options
-from pipeline.models.host import Models, Served
+from pipeline.models.host import TRAINING, Models, Served
 from tests.conftest import HOME
 from tests.pipeline.models import random_gguf
 
@@ -378,3 +378,37 @@ async def test_the_real_server_answers_after_it_was_killed_and_ends_with_its_kee
 
     assert [gone(pid) for pid in pids[1:]] == [True] * 3
     assert real.free()
+
+
+# --- turns with a training
+
+
+async def test_a_training_gets_the_accelerator_and_the_server_comes_back_after_it(place: Place) -> None:
+    async with keeping(models := place.models(shares=True)):
+        await until(lambda: models.state("chat") == "ready")
+        first = place.told().pid
+        async with training(place.folder):
+            assert gone(first)
+            await until(lambda: place.told().cause == TRAINING)
+            assert models.state("chat") == "starting"
+        await until(lambda: models.state("chat") == "ready")
+    assert len(place.began()) == 2
+
+
+async def test_a_server_and_a_training_without_an_accelerator_run_beside_each_other(place: Place) -> None:
+    async with keeping(models := place.models(shares=False)):
+        await until(lambda: models.state("chat") == "ready")
+        async with training(place.folder):
+            assert models.state("chat") == "ready"
+    assert len(place.began()) == 1
+
+
+@asynccontextmanager
+async def training(folder: Path) -> AsyncIterator[None]:
+    """What a training does, in a thread: it waits as long as it must."""
+    turned = turn.training(folder, lambda _waited: None)
+    await asyncio.to_thread(turned.__enter__)
+    try:
+        yield
+    finally:
+        turned.__exit__(None, None, None)
