@@ -36,6 +36,8 @@ class Named(BaseModel):
     file: str = Field(default="", pattern=r"^([\w.-]+\.gguf)?$")
     revision: str = Field(default="main", pattern=r"^[\w.-]+$")
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    weights: str = Field(default="", pattern=r"^([\w.-]+/[\w.-]+)?$", description="the repository that it can be trained from")
+    weights_revision: str = Field(default="main", pattern=r"^[\w.-]+$")
     licence: str = Field(min_length=1, description="its SPDX name")
     licence_url: str = Field(pattern=r"^https://\S+$")
     parameters: int = Field(gt=0)

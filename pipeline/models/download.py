@@ -81,10 +81,11 @@ class Errand:
     name: str
     named: Named
     hub: Hub
+    words: str = ""  # of the command, behind the name
 
     @property
     def facts(self) -> dict[str, str]:
-        command = f"labpipe model download {self.name}"
+        command = f"labpipe model download {self.name}{self.words}"
         return {"name": self.name, "host": self.hub.host, "url": self.hub.page(self.named.repo), "command": command}
 
     def invalid(self, code: str, message: str, fix: str) -> Invalid:
@@ -101,7 +102,7 @@ def download(name: str, named: Named, folder: Path, hub: Hub, report: Report) ->
     if found and named.sha256 in ("", found.sha256):
         return found
     target, errand = catalog.weights(folder, name), Errand(name, named, hub)
-    with _alone(folder, name):
+    with alone(folder, name):
         offer = _offer(errand)
         if not (target.is_file() and target.stat().st_size == offer.size and _digest(target) == offer.sha256):
             target.parent.mkdir(exist_ok=True)
@@ -112,7 +113,7 @@ def download(name: str, named: Named, folder: Path, hub: Hub, report: Report) ->
 
 
 @contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
+def alone(folder: Path, name: str) -> Iterator[None]:
     """Keep a second download of the same model out. Raises Temporary if one is under way, Failed if the disk refuses."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _offer(errand: Errand) -> Offer:
-    """Ask the hub for the file. Raises what `_refusal` says, and Invalid if it is another than the one we know."""
+    """Ask the hub for the file. Raises what `refusal` says, and Invalid if it is another than the one we know."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import FileMetadataError
 
@@ -139,7 +140,7 @@ def _offer(errand: Errand) -> Offer:
         if not told.commit_hash or not told.etag:
             raise FileMetadataError("the answer has no commit and no digest")
     except Exception as error:
-        raise _refusal(error, errand) from error
+        raise refusal(error, errand) from error
     sha256 = named.sha256 or told.etag
     if not re.fullmatch(SHA256, sha256) or (re.fullmatch(SHA256, told.etag) and told.etag != sha256):
         fix = "Take a newer labbot, or look at the file there and name its sha256 in configs/models/named.yaml."
@@ -149,6 +150,15 @@ def _offer(errand: Errand) -> Offer:
 
 
 def _brought(errand: Errand, offer: Offer, folder: Path, report: Report) -> Path:
+    """The GGUF file of an errand, whole."""
+    part = brought(errand, offer, folder, report)
+    with part.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise errand.invalid("hub.kind", f"{errand.name} is no GGUF file.", ENTRY)
+    return part
+
+
+def brought(errand: Errand, offer: Offer, folder: Path, report: Report) -> Path:
     """Fetch what is still missing of a file; return its path when all of it is there and right."""
     name, part = errand.name, folder / f".{offer.sha256[:16]}.part"
     for other in folder.glob(".*.part"):
@@ -161,10 +171,7 @@ def _brought(errand: Errand, offer: Offer, folder: Path, report: Report) -> Path
     report(1.0, meter.facts() | {"act": "check"})
     if _digest(part) != offer.sha256:
         part.unlink()
-        raise Temporary(f"{name} came damaged and was thrown away. Type `labpipe model download {name}` to try again.")
-    with part.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise errand.invalid("hub.kind", f"{name} is no GGUF file.", ENTRY)
+        raise Temporary(f"{name} came damaged and was thrown away. Type `{errand.facts['command']}` to try again.")
     return part
 
 
@@ -235,15 +242,15 @@ def _fetch(errand: Errand, offer: Offer, part: Path, meter: Meter) -> None:
             _more(errand.hub, offer, part, have, meter)
             failure: Exception = ConnectionError("the answer ended too soon")
         except HfHubHTTPError as error:
-            raise _refusal(error, errand) from error
+            raise refusal(error, errand) from error
         except httpx2.TransportError as error:
             failure = error
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 make_sure_of_room(errand.name, offer.size, offer.size, part.parent)
-            raise _refusal(error, errand) from error
+            raise refusal(error, errand) from error
         if tries >= TRIES:
-            raise _refusal(failure, errand) from failure
+            raise refusal(failure, errand) from failure
         time.sleep(errand.hub.pause_s * tries)
 
 
@@ -271,7 +278,7 @@ def _digest(path: Path) -> str:
     return file_digest(path).removeprefix("sha256:")
 
 
-def _refusal(error: Exception, errand: Errand) -> LabError:
+def refusal(error: Exception, errand: Errand) -> LabError:
     """What a failure means to whoever asked for the model."""
     from huggingface_hub.errors import FileMetadataError, HfHubHTTPError, OfflineModeIsEnabled
 

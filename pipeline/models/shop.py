@@ -12,7 +12,7 @@ from typing import TextIO
 from pipeline import places
 from pipeline.errors import Invalid, LabError, Problem
 from pipeline.files import file_digest
-from pipeline.models import catalog, download, machine, shelf
+from pipeline.models import catalog, download, machine, shelf, trainable
 from pipeline.models.catalog import TINY, Card, Named, amount
 from pipeline.models.machine import CONTEXT, Verdict
 from pipeline.models.progress import Line
@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
 
     listed = act("list", show_list, "the models that have a name, and those that are here")
     listed.add_argument("--json", action="store_true", help="a JSON line a model")
-    act("download", bring, "bring a model here, or go on where that was cut").add_argument("name", metavar="NAME")
+    down = act("download", bring, "bring a model here, or go on where that was cut")
+    down.add_argument("name", metavar="NAME")
+    down.add_argument("--train", action="store_true", help="its weights as they can be trained, beside what is served")
     tiny = act("make-tiny", make_tiny, "make the practice model on this machine")
     tiny.add_argument("--seed", type=int, metavar="N", help="another practice model")
     tiny.add_argument("--small", action="store_true", help="one that is made in seconds and can do next to nothing")
@@ -166,10 +168,18 @@ def bring(shop: Shop, given: argparse.Namespace) -> None:
     named = catalog.one_of(shop.named, given.name)
     if named.made_here:
         raise Invalid(Problem("catalog.made", f"{given.name} is made here.", fix="Type `labpipe model make-tiny`."))
+    if given.train:
+        return _bring_weights(shop, given.name, named)
     shop.say(f"{named.title}: {amount(named.size_bytes)}, {named.licence} ({named.licence_url})")
     with Line(shop.out) as line:
         made = download.download(given.name, named, shop.folder, download.hub_of(shop.environment), line.report)
     _done(shop, made)
+
+
+def _bring_weights(shop: Shop, name: str, named: Named) -> None:
+    with Line(shop.out) as line:
+        size = trainable.bring(name, named, shop.folder, download.hub_of(shop.environment), line.report)
+    shop.say(f"The weights of {name} are here: {amount(size)}, {named.licence} ({named.licence_url}). /train can take it.")
 
 
 def make_tiny(shop: Shop, given: argparse.Namespace) -> None:

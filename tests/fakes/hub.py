@@ -1,11 +1,13 @@
 """A model hub on the loopback interface: what huggingface_hub asks for one file, as the real one answers it.
 
-`HEAD` and `GET /OWNER/REPO/resolve/REVISION/FILE` redirect to a storage host that serves ranges. Storage stands under
+`HEAD` and `GET /OWNER/REPO/resolve/REVISION/FILE` redirect to a storage host that serves ranges; small files, which need no
+LFS, it answers itself. `GET /api/models/OWNER/REPO/revision/REVISION?blobs=true` lists a repository. Storage stands under
 another name of this machine, takes signed addresses only and no authorization, as the real one: a client that sends its
 token on gets 400. It can be told to cut answers, to send other bytes, to know no ranges, to refuse.
 """
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 COMMIT = "c0ffee" + 34 * "0"
+PLAIN = (".json", ".txt", ".jinja", ".py")  # files that are small enough to need no LFS
 
 
 @dataclass
@@ -49,6 +52,18 @@ class HubHost:
         return hashlib.sha256(self.files[name]).hexdigest()
 
 
+def blob(content: bytes) -> str:
+    """Git's name of a file that the hub keeps without LFS."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _sibling(host: HubHost, name: str, owner: str) -> dict[str, Any]:
+    content = host.files[name]
+    told = {"rfilename": name.removeprefix(f"{owner}/"), "size": len(content), "blobId": blob(content)}
+    lfs = {"sha256": host.sha256(name), "size": len(content), "pointerSize": 134}
+    return told if name.endswith(PLAIN) else told | {"lfs": lfs}
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = False
 
@@ -78,6 +93,8 @@ class _Answer(BaseHTTPRequestHandler):
         host.asked.append((self.command, "storage" if storage else "hub", self.headers.get("Range", "")))
         if storage:
             self._stored(host, path.removeprefix("/"))
+        elif path.startswith("/api/models/"):
+            self._listed(host, path.removeprefix("/api/models/"))
         else:
             self._resolved(host, path)
 
@@ -99,11 +116,28 @@ class _Answer(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         elif name not in host.files:
             self._refuse(404, "EntryNotFound", "Entry not found")
+        elif name.endswith(PLAIN):
+            told = {"ETag": f'"{blob(host.files[name])}"', "X-Repo-Commit": COMMIT}
+            content = host.files[name][:-1] + b"!" if host.damaged else host.files[name]
+            self._end(200, told | {"Content-Length": str(len(content))}, content)
         else:
             content, digest = host.files[name], host.sha256(name)
             location = f"http://localhost:{self.server.server_address[1]}/{name}?signed={digest}"
             told = {"Location": location, "X-Repo-Commit": COMMIT, "X-Linked-Etag": f'"{digest}"'}
             self._end(302, told | {"X-Linked-Size": str(len(content)), "Content-Length": "0"})
+
+    def _listed(self, host: HubHost, path: str) -> None:
+        """What `model_info` asks for: the files of a repository with their sizes and digests."""
+        owner, _, revision = path.partition("/revision/")
+        names = [name for name in host.files if name.startswith(f"{owner}/")]
+        if not names:
+            self._refuse(404, "RepoNotFound", "Repository not found")
+        elif revision not in ("main", COMMIT) or "blobs=" not in self.path:
+            self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        else:
+            told = {"id": owner, "sha": COMMIT, "siblings": [_sibling(host, name, owner) for name in names]}
+            body = json.dumps(told).encode()
+            self._end(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, body)
 
     def _stored(self, host: HubHost, name: str) -> None:
         """Storage: bytes, or a range of them, for whoever has a signed address."""
