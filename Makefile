@@ -19,7 +19,7 @@ PY := .venv/bin/python
 	@touch $@
 
 .venv/dev: .venv/run
-	$(PIP) --editable '.[dev,local,train]'
+	$(PIP) --editable '.[dev,local,mlx,train]'
 	@touch $@
 
 .PHONY: run model test check faults test-vllm test-page bench clean

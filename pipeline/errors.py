@@ -65,3 +65,8 @@ class Failed(LabError):
 def plain(text: str) -> str:
     """A text of a person's or a model's on one line, without what a terminal would take for a command."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Python's own, torch's on a GPU (OutOfMemoryError) and on a CPU, which is a plain RuntimeError with these words."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pipeline import config, demo, places, secret
 from pipeline.config import BotConfig, ModelRole
 from pipeline.files import file_digest
+from pipeline.models import catalog
 from pipeline.pool.terms import Terms
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Installation:
             "precheck": self.precheck,
             "document": net,
             **self.generating,
+            **self.training,
             "propose": {"path": str(self.checkout), "branch": self.config.taxonomy.branch, "template": pull},
             "fetch": net,
             "engine": models,
@@ -86,13 +88,32 @@ class Installation:
 
         place = {"home": str(self.home), "taxonomy": str(self.checkout)}
         asking = self._asking("chat", "teacher", "judge", "embeddings")
-        mixing = self._digests("recipes/mix.yaml")
+        mixing, later = self._digests("recipes/mix.yaml"), self._digests("recipes/mix.yaml", "recipes/train.yaml")
         made = self._digests("models/roles.yaml", "recipes/*.yaml", "prompts/generate/*.md")
         return {
-            "generate": {**place, **asking, "digests": {path: made[path] for path in made if path not in mixing}},
+            "generate": {**place, **asking, "digests": {path: made[path] for path in made if path not in later}},
             "judge": place,
             "mix": {**place, **sizes.settings(self.home), "digests": mixing},
         }
+
+    @property
+    def training(self) -> dict[str, dict[str, Any]]:
+        """What the stages that train, compare and export are given, with digests as above."""
+        place = {"home": str(self.home), "folder": str(self.data / "models")}
+        chosen = {"chosen": catalog.chosen(self.data / "models")}  # it is what is trained, where train.yaml names no other
+        trained = self._digests("recipes/train.yaml", "recipes/mix.yaml")
+        scored = self._digests("models/roles.yaml", "regression/*.yaml", "prompts/evaluate/*.md", "recipes/mix.yaml")
+        return {
+            "train": {**place, **chosen, "digests": trained},
+            "evaluate": {**place, **self._asking("chat", "judge", "embeddings"), "digests": scored, "judges": self._judges},
+            "export": place,
+        }
+
+    @property
+    def _judges(self) -> str:
+        """The digest of how judges stand: one that is measured later may say what it could not say before."""
+        path = self.data / "models" / "calibration.json"
+        return file_digest(path) if path.is_file() else ""
 
     def _asking(self, *roles: str) -> dict[str, Any]:
         """Where models of these roles are to be had."""

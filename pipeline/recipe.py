@@ -44,13 +44,49 @@ GENERATE = Stage(
 )
 JUDGE = Stage("judge", (ENTRY[0], *MADE), JUDGED, _of("judge"), HOUR_S, takes=("leaf", "root"), adds=REPORT)
 MIX = Stage("mix", (*ENTRY, "document.json", *MADE, *JUDGED), ("mix",), _of("mix"), HOUR_S, takes=("leaf", "root"), adds=REPORT)
+TRAINED = ("train/adapter", "train/plan.json", "train/metrics.jsonl", "train/held.jsonl", "train/curves.png")
+SCORES = ("scores.json", "scores.md")
+TRAIN = Stage(
+    "train",
+    ("mix", HOLDOUT[0]),
+    TRAINED,
+    _of("train"),
+    24 * HOUR_S,  # as for generate: what is cut goes on from its newest checkpoint
+    lane="gpu",
+    takes=(),
+    saves=True,
+    adds=REPORT,
+    goes_on=("train/checkpoints",),
+)
+EVALUATE = Stage(
+    "evaluate",
+    (ENTRY[0], *HOLDOUT, "samples/plan.json", *TRAINED[:2]),
+    SCORES,
+    _of("evaluate"),
+    6 * HOUR_S,
+    lane="gpu",
+    takes=("leaf",),
+    saves=True,
+    keys=True,
+    adds=REPORT,
+)
+EXPORT = Stage(
+    "export",
+    (*ENTRY, *TRAINED[:2], SCORES[0]),
+    ("export",),
+    _of("export"),
+    6 * HOUR_S,
+    takes=("leaf", "formats", "upload"),
+    keys=True,
+    adds=REPORT,
+)
 PROPOSE = Stage("propose", (*ENTRY, "precheck.json"), ("pull.md", "pull.json"), _of("propose"), alone=True)
 FETCH = Stage("fetch", (), ("document.json", "passages.jsonl"), _of("fetch"))
 ENGINE = Stage("engine", (), (), _of("model", "engine"), 6 * HOUR_S, elsewhere=True)
 MODEL = Stage("model", (), (), _of("model"), 6 * HOUR_S, elsewhere=True, keys=True)
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
-    "contribution": (PRECHECK, DOCUMENT, GENERATE, JUDGE, MIX, PROPOSE),
+    "contribution": (PRECHECK, DOCUMENT, GENERATE, JUDGE, MIX, TRAIN, EVALUATE, EXPORT, PROPOSE),
     "document": (FETCH,),
     "model": (ENGINE, MODEL),
 }

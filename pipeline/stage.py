@@ -51,7 +51,8 @@ class Stage:
     folder, where no receipt can vouch for it, so the stage looks itself whether there is anything left to do. `lane`: the
     workers that perform it. `takes`: the inputs that it reads, by name; None for all of them. `alone`: asked for by name
     it runs with whatever the stages before it have made, and does not have them run first. `saves`: told to end it saves
-    something, and is given longer for it. `keys`: it speaks to models, and is given their keys.
+    something, and is given longer for it. `goes_on`: what it goes on with there beside its logs, which nobody vouches for.
+    `keys`: it speaks to models, and is given their keys.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Stage:
     saves: bool = False
     keys: bool = False
     adds: tuple[str, ...] = ()
+    goes_on: tuple[str, ...] = ()
 
 
 def perform(stage: Stage, job: Job) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ from pipeline.models.progress import Line
 from pipeline.models.shelf import Entry
 from pipeline.stage import Job
 from pipeline.stages import model as stages
+from pipeline.training import paths as ways
 
 EXTRAS = "`make model` installs it, or .venv/bin/python -m pip install -c constraints.txt -e '.[local,train]'"
 RUNS: Mapping[Verdict | str, str] = {"yes": "yes", "full": "when other programs end", "no": "no, too little memory", "": "?"}
@@ -147,8 +148,19 @@ def show_info(shop: Shop, given: argparse.Namespace) -> None:
         "memory": f"{contexts}; `labpipe serve` keeps more where there is room",
         "machine": f"{has}",
         "runs here": RUNS[one.runs],
+        "trains": "" if path else _trains(shop, one.name, named.get(one.name), has),
     }
     shop.say(*columns([(f"{key}:", value) for key, value in rows.items() if value]))
+
+
+def _trains(shop: Shop, name: str, named: Named | None, has: machine.Machine) -> str:
+    """Whether its weights are here as they can be trained, and how far the way is trodden that this machine would go."""
+    if (catalog.weights(shop.folder, name).parent / trainable.FOLDER / "config.json").is_file():
+        here = "its weights are here"
+    else:
+        here = f"`labpipe model download {name} --train` brings its weights" if named and named.weights else "no weights here"
+    way = ways.of({"cuda": "cuda", "metal": "mps", "cpu": "cpu"}[has.kind])
+    return f"{here}; {way.name} on this machine ({way})"
 
 
 def _way(name: str) -> str:

@@ -172,7 +172,7 @@ class Carrying:
         if ended.facts.get("by") == "Temporary":
             return await self._again(ended.facts.get("cause", ""), ended.facts)
         cause = self._why or ended.cause or ended.facts.get("cause") or f"its process ended {processes.how(ended.status)}"
-        await self._keep(*stage.writes, *stage.adds, "log")  # what it has made shows why
+        await self._keep(*stage.writes, *stage.adds, *stage.goes_on, "log")  # what it has made shows why
         return await self._finish("failed", {**ended.facts, "cause": cause})
 
     async def _again(self, cause: str, facts: Mapping[str, str]) -> str:
@@ -214,7 +214,7 @@ class Carrying:
                 tasks.create_task(self._read(child, steps, ended))
                 tasks.create_task(self._tell(steps, ended))
                 tasks.create_task(self._keep_log(child))
-                saving = tasks.create_task(self._save())
+                saving = tasks.create_task(self._save(stage))
                 try:
                     async with asyncio.timeout(limit):
                         ended.status = await process.status(child)
@@ -311,11 +311,11 @@ class Carrying:
                 ended.lost = state == "lost"
                 self.told(state)
 
-    async def _save(self) -> None:
-        """Keep the records that a stage has made so far, for another host to go on from."""
+    async def _save(self, stage: Stage) -> None:
+        """Keep what a stage has made so far, for another host to go on from."""
         while self.depot.store:
             await asyncio.sleep(SAVE_S)
-            await self._keep("log")
+            await self._keep("log", *stage.goes_on)
 
     async def _keep(self, *paths: str) -> None:
         """Keep what a stage has not finished for other hosts, unless its store or Redis is away just now."""

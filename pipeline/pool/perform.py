@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline import recipe
-from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary, plain
+from pipeline.errors import Failed, Invalid, LabError, Problem, Temporary, out_of_memory, plain
 from pipeline.files import taken
 from pipeline.pool import layout
 from pipeline.stage import Job, Stage, perform
@@ -132,17 +132,12 @@ def _aside(error: BaseException) -> None:
 
 def _told(error: BaseException, memory_bytes: int) -> Mapping[str, str]:
     """What went wrong, as facts. The code and the facts of the first problem let the bot say it in the person's language."""
-    if _out_of_memory(error):
+    if out_of_memory(error):
         room = f"the {memory_bytes / GIB:.1f} GiB that a run may take (runs.memory_gib)" if memory_bytes else "there is here"
         return {"cause": f"it needed more memory than {room}", "by": "MemoryError", "code": "run.memory"}
     facts = error.facts if isinstance(error, Invalid) else {}
     kind = next((one.__name__ for one in type(error).__mro__ if issubclass(one, LabError)), type(error).__name__)
     return {**facts, "cause": str(error) or kind, "by": kind}
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Python's own, torch's on a GPU (OutOfMemoryError) and on a CPU, which is a plain RuntimeError with these words."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def _limit(memory_bytes: int) -> None:

@@ -177,6 +177,7 @@ def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_chi
     begins = {
         "bot.__main__",
         "pipeline.__main__",
+        "pipeline.stages.evaluate",
         "pipeline.stages.generate",
         "pipeline.stages.model",
         "pipeline.stages.precheck",
@@ -186,7 +187,8 @@ def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_chi
         "pipeline.models.install",
         "pipeline.models.running",
         "pipeline.pool.carrying",
-    }  # git, pip, vLLM
+        "pipeline.training.sharded",
+    }  # git, pip, vLLM, torchrun
 
     assert readers == begins | hands_on
 

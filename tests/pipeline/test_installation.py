@@ -47,11 +47,13 @@ def test_a_stage_that_asks_models_is_told_where_they_are_and_not_with_which_key(
 @pytest.mark.parametrize(
     ("path", "stages"),
     [
-        ("models/roles.yaml", {"precheck", "generate"}),
+        ("models/roles.yaml", {"precheck", "generate", "evaluate"}),
         ("prompts/judge.md", {"precheck"}),
         ("prompts/generate/questions.md", {"generate"}),
         ("recipes/freeform.yaml", {"generate"}),
-        ("recipes/mix.yaml", {"mix"}),
+        ("recipes/mix.yaml", {"mix", "train", "evaluate"}),
+        ("recipes/train.yaml", {"train"}),
+        ("regression/general.yaml", {"evaluate"}),
     ],
 )
 def test_another_prompt_or_recipe_makes_void_what_was_made_by_it_and_nothing_else(
