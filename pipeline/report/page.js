@@ -1,5 +1,6 @@
 "use strict";
 // Draws what stands in the page as JSON. Texts of samples reach the page by append() and textContent only.
+// The training's parts are in training.js, which stands before this in the page.
 
 const PAGE = 20; // samples of a column at once: what a phone draws within a keystroke
 const MARKS = 30; // of a text, for the same reason: one sign may be found hundreds of times
@@ -12,7 +13,7 @@ const WHY = {
 const LIKE = { same: "repeats sample", near: "too like sample", seed: "too like seed example", unseen: "too near unseen sample" };
 const PLAIN = ["state", "set", "leaf", "seed"]; // what a sample has one of
 const VERDICT = ["step", "score", "why"]; // what each of its verdicts has one of
-const PARTS = { funnel, settings, samples }; // by the name of the section and of the data
+const PARTS = { funnel, scores, curves, settings, samples }; // by the name of the section and of the data
 
 const by = (id) => document.getElementById(id);
 const number = (count) => count.toLocaleString("en");

@@ -2,7 +2,7 @@
 
 Samples are the words of models and of strangers. They stand in the page as JSON, in blocks that no browser runs, and its
 script shows them as text and as nothing else. The policy in its head lets no other script or style run and nothing be
-fetched, so that a mistake of ours stays a mistake and is no hole. page.html, page.css and page.js are put together as
+fetched, so that a mistake of ours stays a mistake and is no hole. page.html, page.css and the scripts are put together as
 they are; what a stage adds is a part, see `parts`.
 """
 
@@ -15,6 +15,7 @@ from pipeline import files
 from pipeline.report import parts
 
 NAME = "report.html"
+SCRIPTS = ("training.js", "page.js")  # as one: the last begins to draw
 
 
 def write(folder: Path) -> None:
@@ -27,7 +28,7 @@ def write(folder: Path) -> None:
 
 
 def _pieces(folder: Path) -> Iterator[str]:
-    style, script = _ours("page.css"), _ours("page.js")
+    style, script = _ours("page.css"), "".join(map(_ours, SCRIPTS))
     head, tail = _ours("page.html").split("@data@")
     yield head.replace("@policy@", policy(style, script)).replace("@style@", style)
     for name, part in parts.PARTS.items():
@@ -36,7 +37,8 @@ def _pieces(folder: Path) -> Iterator[str]:
             yield piece if begun else f'<script type="application/json" id="{name}-data">{piece}'
             begun = True
         yield "</script>\n" if begun else ""
-    yield tail.replace("@script@", script)
+    before, after = tail.split("@script@")
+    yield from (before, script, after)
 
 
 def policy(style: str, script: str) -> str:

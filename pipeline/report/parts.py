@@ -6,6 +6,7 @@ evaluation come as parts of their own.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from pipeline.generating import rows
 from pipeline.generating.rows import Row
 
 YIELD, PLAN = "samples/yield.json", "samples/plan.json"
+SCORES, TRAINED, METRICS, CHECKPOINTS = "scores.json", "train/plan.json", "train/metrics.jsonl", "train/held.jsonl"
+STEPS = 2_000  # points of a curve: as many as a screen is wide
 
 # A phone holds 10,000 samples and searches them while somebody types; texts of 40 MB load in a second or two.
 MOST, MOST_BYTES = 10_000, 40_000_000
@@ -58,6 +61,52 @@ def _counted(folder: Path) -> dict[str, Any]:
 def _plan(folder: Path) -> Mapping[str, Any]:
     found = _read(folder / PLAN) if (folder / PLAN).is_file() else {}
     return found if isinstance(found, dict) else {}
+
+
+# --- the training
+
+
+def scores(folder: Path) -> Iterator[str]:
+    """Base and tuned model compared, as the evaluate stage has written it down."""
+    if (folder / SCORES).is_file():
+        yield _file(folder / SCORES)
+
+
+def curves(folder: Path) -> Iterator[str]:
+    """The loss of each step, and of each checkpoint on held-out questions: whole, or of a training that is under way.
+
+    Of too many steps several are one point: their mean loss, the tokens and seconds of all of them.
+    """
+    rows = list(_lines_of(folder / METRICS))
+    if not rows:
+        return
+    several = math.ceil(len(rows) / STEPS)
+    points = [_point(rows[at : at + several]) for at in range(0, len(rows), several)]
+    plan = _read(folder / TRAINED) if (folder / TRAINED).is_file() else {}
+    told = {name: plan[name] for name in ("base", "device", "precision", "best") if name in plan}
+    yield said({"steps": len(rows), "points": points, "held": list(_lines_of(folder / CHECKPOINTS)), **told})
+
+
+def _point(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Step, loss (none where no step has one), rate, tokens and seconds, in the order that the script reads them in."""
+    losses = [row["loss"] for row in rows if row.get("loss") is not None]
+    loss = round(sum(losses) / len(losses), 5) if losses else None
+    tokens, seconds = (sum(row.get(name) or 0 for row in rows) for name in ("tokens", "seconds"))
+    return [rows[-1]["step"], loss, rows[-1].get("rate"), tokens, round(seconds, 4)]
+
+
+def _lines_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file that grows: a last line without an end is not there yet. Raises Failed for damage."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                found = json.loads(line) if line.endswith(b"\n") else None
+                if found is not None:
+                    yield {**found, "step": int(found["step"])}
+            except (ValueError, KeyError, TypeError) as error:
+                raise Failed(f"{path}, line {number}, is damaged: {error}") from None
 
 
 # --- the settings
@@ -141,4 +190,10 @@ def _told(row: Row, texts: dict[str, int]) -> Mapping[str, Any]:
     return told
 
 
-PARTS: Mapping[str, Callable[[Path], Iterable[str]]] = {"funnel": funnel, "settings": settings, "samples": samples}
+PARTS: Mapping[str, Callable[[Path], Iterable[str]]] = {
+    "funnel": funnel,
+    "scores": scores,
+    "curves": curves,
+    "settings": settings,
+    "samples": samples,
+}

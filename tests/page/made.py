@@ -7,8 +7,13 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+from pipeline.evaluating import outcome
+from pipeline.evaluating.answers import Said
+from pipeline.evaluating.outcome import Answered, Judged
+from pipeline.evaluating.questions import Question, messages
 from pipeline.generating import rows
 from pipeline.generating.rows import Row, Score
+from pipeline.report import parts
 
 LEAF = "compositional_skills/extraction/orders"
 STEPS = ("questions", "judge_questions", "answers", "judge_pairs", "judge")
@@ -97,3 +102,66 @@ def funnel(trained: Sequence[Row], unseen: Iterable[Row], reworded: Iterable[Row
         "reworded": {"kept": sum(row.kept for row in reworded)},
     }
     return {"made": len(trained), "kept": left, "steps": steps, "reasons": dict(reasons), **kept}
+
+
+def trained(folder: Path, steps: int = 300, texts: Sequence[str] = ()) -> Path:
+    """What a training and its comparison leave, beside what is there. `texts` stand wherever a model's or a person's may."""
+    (folder / "train").mkdir(parents=True, exist_ok=True)
+    plan = {"base": {"name": "".join(texts[:1]) or "tiny", "version": "0f"}, "device": "cpu", "precision": "fp32"}
+    (folder / parts.TRAINED).write_text(json.dumps({**plan, "best": {"step": steps, "loss": 0.2}}), encoding="utf-8")
+    lines = [
+        {
+            "step": step,
+            "epoch": step / 30,
+            "loss": None if step == 7 else 0.2 + 3 / step,
+            "rate": 3e-3,
+            "norm": 1.0,
+            "tokens": 640,
+            "seconds": 0.1,
+        }
+        for step in range(1, steps + 1)
+    ]
+    (folder / parts.METRICS).write_text("".join(f"{json.dumps(one)}\n" for one in lines), encoding="utf-8")
+    held = [{"step": steps * at // 8, "loss": 0.3 + 2 / (1 + at), "right": 3 * at, "asked": 24} for at in range(9)]
+    (folder / parts.CHECKPOINTS).write_text("".join(f"{json.dumps(one)}\n" for one in held), encoding="utf-8")
+    (folder / parts.SCORES).write_text(json.dumps(scores(texts)), encoding="utf-8")
+    return folder
+
+
+def scores(texts: Sequence[str] = ()) -> dict[str, object]:
+    rows = [
+        *answered("unseen", 75),
+        *(Answered(_question("unseen", 76 + at, one, one), Said(one), Said(one)) for at, one in enumerate(texts)),
+    ]
+    sets = {"unseen": rows, "reworded": answered("reworded", 20)}
+    known = [
+        Answered(one.question, one.after, one.after if at % 9 else Said("woof"))
+        for at, one in enumerate(answered("repeat", 60))
+    ]
+    return {
+        "version": 1,
+        "base": {"name": "tiny", "version": "0f"},
+        "adapter": "sha256:1f",
+        **{name: outcome.compared(several, Judged(why="absent")) for name, several in sets.items()},
+        "forgetting": outcome.kept(known, "practice"),
+        "seeds": [outcome.row(one, held=one.question.number == 3) for one in answered("seeds", 5)],
+        "examples": outcome.examples(sets, dict.fromkeys(sets, Judged())),
+        "choosing": {"questions": 25, "shared_with_test": True},
+    }
+
+
+def answered(name: str, count: int) -> list[Answered]:
+    """Of every twelve one is wrong after the training, all are before."""
+    rows = train(count)
+    return [
+        Answered(
+            _question(name, row.number, row.question, row.answer or "none"),
+            Said(row.question[:12]),
+            Said(row.answer if row.number % 12 else "item"),
+        )
+        for row in rows
+    ]
+
+
+def _question(name: str, number: int, asks: str, wanted: str) -> Question:
+    return Question(name, number, messages(asks, ""), asks, (wanted,), context=asks if number > 75 else "")

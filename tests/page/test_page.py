@@ -1,6 +1,7 @@
 """report.html in a real browser: `make test-page`."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,21 +113,26 @@ def test_texts_of_strangers_are_shown_and_nothing_of_them_runs(opened: Open, tmp
     with chromium.sink() as sink:
         texts = hostile(sink.url)
         made.run(tmp_path, [carrying(text, number) for number, text in enumerate(texts, 1)])
+        made.trained(tmp_path, texts=texts)
         (tmp_path / parts.PLAN).write_text(json.dumps({text: [text, {text: text}, [[text]]] for text in texts}))
         seen = opened(tmp_path)
         seen.tab.click("#settings summary")
+        seen.tab.click("#answers summary")
+        seen.tab.fill("#answer-query", "<")
         shown = []
         for number in range(1, len(texts) + 1):
             seen.tab.fill("#query", f"#{number}")
             shown.append(
-                seen.tab.evaluate("Array.from(document.querySelector('.question').textContent, (one) => one.codePointAt())")
+                seen.tab.evaluate(
+                    "Array.from(document.querySelector('#columns .question').textContent, (one) => one.codePointAt())"
+                )
             )
         seen.tab.fill("#query", "<")
         seen.tab.wait_for_timeout(300)  # what would be fetched is asked for at once
 
         assert shown == [[ord(one) for one in text] for text in texts]
         assert seen.tab.evaluate("window.owned") is None
-        assert seen.tab.evaluate("document.querySelectorAll('img, svg, iframe, link, base, a').length") == 0
+        assert seen.tab.evaluate("document.querySelectorAll('img, iframe, link, base, a, .text svg').length") == 0
         assert seen.tab.evaluate("document.scripts.length") == 1 + len(parts.PARTS)
         assert seen.tab.evaluate("document.documentElement.scrollWidth") <= DESK["width"]
         assert sink.calls == 0
@@ -406,6 +412,80 @@ def test_a_page_without_parts_opens_too(opened: Open, tmp_path: Path) -> None:
     assert seen.tab.locator("main > section:visible").count() == 0
 
 
+# --- the training
+
+
+def test_the_comparison_says_how_many_were_right_between_what_and_what_that_means(opened: Open, tmp_path: Path) -> None:
+    made.trained(made.run(tmp_path, made.train(9)))
+    seen = opened(tmp_path)
+    told = made.scores()
+    rows = seen.tab.locator("#compared tbody tr")
+
+    assert rows.locator("th").all_text_contents() == [
+        "75 never seen",
+        "20 reworded seed questions",
+        "60 what it knew before",
+    ]
+    assert rows.nth(0).locator("td").nth(1).text_content() == f"{told['unseen']['after']['right']} (89%)"
+    assert rows.locator(".said").all_text_contents() == ["Better", "Too few to tell", "Some of it is lost"]
+    assert rows.nth(0).locator("svg").get_attribute("aria-label").startswith("before 0% to 5%, after ")
+    assert [one[:26] for one in seen.tab.locator("#notes .note").all_text_contents()] == [
+        "There is no judge to compa",
+        "The checkpoint was chosen ",
+    ]
+
+
+def test_answers_are_searched_and_shown_by_what_became_of_them(opened: Open, tmp_path: Path) -> None:
+    made.trained(made.run(tmp_path, made.train(9)))
+    seen = opened(tmp_path)
+    seen.tab.click("#answers summary")
+    counts = dict(
+        re.fullmatch(r"(.+) \((\d+)\)", text).groups() for text in seen.tab.locator("#answer-kind option").all_text_contents()
+    )
+
+    assert counts == {"all": "95", "became right": "86", "wrong before and after": "9"}
+    assert seen.tab.locator("#answers article").count() == 20
+    seen.tab.click("#answer-more")
+    assert seen.tab.locator("#answers article").count() == 40
+
+    seen.tab.select_option("#answer-kind", "wrong before and after")
+
+    assert seen.tab.text_content("#answer-found") == "9 of 95"
+    assert seen.tab.locator("#answers article dt b").all_text_contents() == ["wrong"] * 18
+
+    seen.tab.select_option("#answer-kind", "")
+    seen.tab.fill("#answer-query", "LAMPS mia")
+
+    assert {text.lower() for text in seen.tab.locator("#answers mark").all_text_contents()} == {"lamps", "mia"}
+
+
+def test_the_curve_says_what_stands_where_somebody_points_or_goes_by_keyboard(opened: Open, tmp_path: Path) -> None:
+    made.trained(made.run(tmp_path, made.train(9)))
+    seen = opened(tmp_path)
+
+    assert seen.tab.text_content("#course") == "300 steps · 192,000 tokens · 6,400 tokens a second · tiny · cpu · fp32"
+    seen.tab.hover("#chart", position={"x": 80, "y": 90})
+    assert re.match(
+        r"step \d+ · loss \d\.\d{3} · held-out \d\.\d{3} \(step \d+\) · rate 3\.0e-3 · 6,400 tokens/s",
+        seen.tab.text_content("#at"),
+    )
+    seen.tab.focus("#chart")
+    for key, step in (("End", 300), ("ArrowLeft", 299), ("Home", 1), ("ArrowRight", 2)):
+        seen.tab.keyboard.press(key)
+        assert seen.tab.text_content("#at").startswith(f"step {step} · ")
+    for _ in range(5):
+        seen.tab.keyboard.press("ArrowRight")
+    assert seen.tab.text_content("#at").startswith("step 7 · loss no number · ")
+    seen.tab.click("#checkpoints summary")
+    assert seen.tab.locator("#checkpoints tbody tr").count() == 9
+    assert seen.tab.locator("#checkpoints tbody tr").last.locator("td").all_text_contents() == [
+        "300",
+        "0.522",
+        "24 of 24",
+        "the best",
+    ]
+
+
 # --- reading
 
 
@@ -440,6 +520,7 @@ def test_all_of_it_can_be_done_by_keyboard(opened: Open, tmp_path: Path) -> None
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(opened: Open, tmp_path: Path) -> None:
+    made.trained(tmp_path, texts=hostile("http://127.0.0.1:9"))
     made.run(tmp_path, [*made.train(60), *(carrying(text, 61 + at) for at, text in enumerate(hostile("http://127.0.0.1:9")))])
     seen = opened(tmp_path, PHONE)
 
@@ -447,7 +528,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(opened: Open, tmp_path: Pat
     for state in ("", "kept", "dropped"):
         seen.choose(state=state)
         seen.tab.eval_on_selector("#more", "(more) => { more.open = true; }")
-        seen.tab.eval_on_selector("#settings details", "(more) => { more.open = true; }")
+        seen.tab.evaluate("document.querySelectorAll('details').forEach((more) => { more.open = true; })")
         assert seen.tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 

@@ -152,9 +152,10 @@ def test_a_large_run_needs_little_memory(tmp_path: Path) -> None:
     assert peak < (tmp_path / page.NAME).stat().st_size / 4
 
 
-@pytest.mark.parametrize("path", [rows.SAMPLES, parts.YIELD, parts.PLAN])
+@pytest.mark.parametrize("path", [rows.SAMPLES, parts.YIELD, parts.PLAN, parts.SCORES, parts.METRICS, parts.CHECKPOINTS])
 def test_a_damaged_file_is_named_and_the_page_that_was_there_stays(tmp_path: Path, path: str) -> None:
     made.run(tmp_path, made.train(3))
+    made.trained(tmp_path)
     page.write(tmp_path)
     before = (tmp_path / page.NAME).read_bytes()
     with (tmp_path / path).open("a", encoding="utf-8") as file:
@@ -172,6 +173,7 @@ def test_no_text_ends_the_block_that_it_stands_in(tmp_path: Path) -> None:
         made.train(1)[0], question=HOSTILE, answer=HOSTILE, context=HOSTILE, near=HOSTILE, facet={HOSTILE: HOSTILE}
     )
     made.run(tmp_path, [hostile])
+    made.trained(tmp_path, texts=[HOSTILE])
     (tmp_path / parts.PLAN).write_text(json.dumps({HOSTILE: HOSTILE}), encoding="utf-8")
 
     found = blocks(tmp_path)
@@ -180,6 +182,29 @@ def test_no_text_ends_the_block_that_it_stands_in(tmp_path: Path) -> None:
     assert json.loads(found.found["settings-data"]) == {HOSTILE: HOSTILE}
     assert found.tags.count("script") == 1 + len(parts.PARTS)
     assert all("<" not in block for name, block in found.found.items() if name.endswith("-data"))
+
+
+def test_the_curve_of_a_long_training_is_a_curve_of_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "STEPS", 100)
+    made.trained(tmp_path, steps=250)
+
+    found = json.loads(blocks(tmp_path).found["curves-data"])
+
+    assert (found["steps"], len(found["points"])) == (250, 84)
+    assert found["points"][0] == [3, round((3.2 + 1.7 + 1.2) / 3, 5), 3e-3, 3 * 640, 0.3]
+    assert found["points"][2][1] == round((0.2 + 3 / 8 + 0.2 + 3 / 9) / 2, 5)  # the seventh had none
+    assert found["points"][-1][0] == 250
+
+
+def test_the_curve_of_a_training_under_way_ends_with_the_last_whole_line(tmp_path: Path) -> None:
+    made.trained(tmp_path, steps=20)
+    (tmp_path / parts.TRAINED).unlink()
+    with (tmp_path / parts.METRICS).open("a", encoding="utf-8") as file:
+        file.write('{"step": 21, "lo')
+
+    found = json.loads(blocks(tmp_path).found["curves-data"])
+
+    assert (found["steps"], found["points"][-1][0], found.keys()) == (20, 20, {"steps", "points", "held"})
 
 
 @given(
@@ -220,7 +245,8 @@ def test_what_the_page_is_put_together_from_is_installed_with_it() -> None:
 
 
 def test_every_reason_has_words_and_every_part_a_place() -> None:
-    script, markup = (OURS / "page.js").read_text(encoding="utf-8"), (OURS / "page.html").read_text(encoding="utf-8")
+    script = "\n".join((OURS / name).read_text(encoding="utf-8") for name in page.SCRIPTS)
+    markup = (OURS / "page.html").read_text(encoding="utf-8")
     reasons = script.partition("const WHY = {")[2].partition("};")[0]
 
     assert set(re.findall(r"(\w+): \"", reasons)) == set(get_args(rows.Why)) - {""}
