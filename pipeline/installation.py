@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline import config, demo, places, secret
 from pipeline.config import BotConfig, ModelRole
+from pipeline.errors import Invalid
 from pipeline.files import file_digest
-from pipeline.models import catalog
 from pipeline.pool.terms import Terms
+from pipeline.training import base, settings
 
 if TYPE_CHECKING:
     from pipeline.models.host import Models
@@ -100,7 +101,7 @@ class Installation:
     def training(self) -> dict[str, dict[str, Any]]:
         """What the stages that train, compare and export are given, with digests as above."""
         place = {"home": str(self.home), "folder": str(self.data / "models")}
-        chosen = {"chosen": catalog.chosen(self.data / "models")}  # it is what is trained, where train.yaml names no other
+        chosen = {"base": self._base}
         trained = self._digests("recipes/train.yaml", "recipes/mix.yaml")
         scored = self._digests("models/roles.yaml", "regression/*.yaml", "prompts/evaluate/*.md", "recipes/mix.yaml")
         return {
@@ -108,6 +109,15 @@ class Installation:
             "evaluate": {**place, **self._asking("chat", "judge", "embeddings"), "digests": scored, "judges": self._judges},
             "export": place,
         }
+
+    @property
+    def _base(self) -> list[str]:
+        """The model that is trained, its weights and what is replayed of its own, as digests; nothing where there is none."""
+        try:
+            found = base.find(self.data / "models", settings.load(self.home / settings.FILE, "").base)
+        except Invalid:  # the stage says what is wrong
+            return []
+        return [found.name, found.version, file_digest(found.replay) if found.replay else ""]
 
     @property
     def _judges(self) -> str:

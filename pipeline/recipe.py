@@ -72,7 +72,7 @@ EVALUATE = Stage(
 )
 EXPORT = Stage(
     "export",
-    (*ENTRY, *TRAINED[:2], SCORES[0]),
+    (*ENTRY, *TRAINED[:2], *SCORES, HOLDOUT[0], "mix/README.md"),
     ("export",),
     _of("export"),
     6 * HOUR_S,

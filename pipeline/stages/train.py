@@ -10,8 +10,8 @@ import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.errors import Failed, Invalid, Problem, out_of_memory
+from pipeline.evaluating import questions
 from pipeline.files import digest, file_digest, write
 from pipeline.generating.rows import Row
 from pipeline.mixing import blend, sizes
@@ -30,15 +31,16 @@ from pipeline.training.base import Base
 from pipeline.training.batches import Room
 from pipeline.training.encode import Encoder
 from pipeline.training.fits import Estimate
+from pipeline.training.flops import Shape, Work, counted, mfu
 from pipeline.training.learner import Encoded, Learner
 from pipeline.training.lessons import Lessons
 from pipeline.training.loop import Course, Progress, Scored, Step
-from pipeline.training.rows import Message, Role, Sample
+from pipeline.training.rows import Message, Sample
 from pipeline.training.settings import TrainConfig
 
 FOLDER, ADAPTER, PLAN, PICTURE = "train", "train/adapter", "train/plan.json", "train/curves.png"
 VERSION = 1
-TOLD_EVERY_S, BEAT_S = 1.0, 5.0
+TOLD_EVERY_S, BEAT_S, ALIVE_S = 1.0, 5.0, 60.0
 HOW = {"micro_tokens", "checkpointing"}  # settings that decide how it is computed, not what comes out
 WIDE = 64  # rows of a GPU are as wide as a multiple of it
 
@@ -58,9 +60,13 @@ def train(job: Job) -> Mapping[str, str]:
     config = settings.load(home / settings.FILE, found.name, changes)
     job.report(0.0, {"stage": "train", "base": found.name, "act": "read"})
     prepared = _prepared(job, home, found, config)
-    alone = _turn(models, prepared.place, job)
-    with _ending() as ending, alone, opening.learning(found, config, prepared.place, prepared.fits) as learner:
-        course = prepared.course(job, ending, learner, Telling(job, prepared))
+    with _ending() as ending, ExitStack() as held_open:
+        held_open.enter_context(_turn(models, prepared.place, job))
+        fits.make_sure(prepared.fits, devices.look(config.device, config.precision))
+        learner = held_open.enter_context(opening.learning(found, config, prepared.place, prepared.fits))
+        telling = Telling(job, prepared)
+        learner.beat = telling.beat
+        course = prepared.course(job, ending, learner, telling)
         write(job.folder / PLAN, json.dumps(prepared.plan(learner, course), indent=1))
         try:
             progress = loop.train(learner, course)
@@ -97,7 +103,7 @@ class Prepared:
             self.config,
             Room(self.config.batch_tokens, self.micro_tokens, learner.packs, WIDE if learner.packs else 1),
             job.folder / FOLDER,
-            self.mark,
+            f"{self.mark} {self.micro_tokens}" if learner.packs else self.mark,  # by it rows are as wide as they are
             told=telling.step,
             scored=telling.scored,
             ending=ending,
@@ -132,18 +138,20 @@ def _prepared(job: Job, home: Path, found: Base, config: TrainConfig) -> Prepare
     [phase] = config.phases
     own = sum(blend.count(job.folder / name) for name in phase.files if (job.folder / name).is_file())
     if not own:
-        fix = "Generate some first; where none survived, its report says why."
-        raise Invalid(Problem("train.none", "there is nothing to train on", phase.files[0], fix))
+        raise _nothing(phase.files[0])
     mixed = bool(sizes.load(home / sizes.FILE).skills)  # then the mix has its own replay
     count = 0 if mixed or found.replay is None else lessons.replay_count(own, config.replay)
     again = lessons.replayed(found.replay, count, config.seed) if found.replay else []
-    rows = chain(lessons.read_all(job.folder, phase.files), again)
-    made = lessons.encoded(rows, encoder, Beat(job, own + count).at)
+    beat = Beat(job, own + count).at
+    made = lessons.encoded(lessons.read_all(job.folder, phase.files), encoder, beat)
+    if not len(made):
+        raise _nothing(phase.files[0])
+    lessons.encoded(again, encoder, beat, made)
     split = held.split(job.folder)
-    system = sizes.load(home / sizes.FILE).system
-    choosing = tuple(one for row in split.choosing[: config.held] for one in encoder.encode(_asked(row, system)))
+    choosing = _choosing(split.choosing, sizes.load(home / sizes.FILE).system, found, config)
     decides = config.model_dump(mode="json", exclude=HOW)
-    mark = digest(json.dumps([VERSION, found.version, _data(job, phase.files), count, decides]).encode())
+    replay = file_digest(found.replay) if found.replay and count else ""
+    mark = digest(json.dumps([VERSION, found.version, _data(job, phase.files), replay, count, decides]).encode())
     estimate = fits.estimate(found.config, _as_before(job, config, mark), place, made.lengths, made.counts["learned"])
     return Prepared(found, config, place, estimate, made, count, choosing, split.shared, mark)
 
@@ -163,10 +171,18 @@ def _as_before(job: Job, config: TrainConfig, mark: str) -> TrainConfig:
         return config
 
 
-def _asked(row: Row, system: str) -> Sample:
-    """A held-out question as the rows that are trained on have theirs, with the answer that is wanted."""
-    said: tuple[tuple[Role, str], ...] = (("system", system), ("user", row.asks), ("assistant", row.answer))
-    return Sample(row.id, tuple(Message(role, content.strip()) for role, content in said))
+def _choosing(rows: Sequence[Row], system: str, found: Base, config: TrainConfig) -> tuple[Encoded, ...]:
+    """Held-out questions with the answers that are wanted, evenly drawn; what is longer than the context scores nothing."""
+    encoder = Encoder.of(found.folder, context=config.context)
+    asked = questions.of_rows(rows, system)
+    drawn = [asked[at * len(asked) // config.held] for at in range(config.held)] if len(asked) > config.held else asked
+    samples = (Sample(f"{one.number}", (*one.messages, Message("assistant", one.wanted))) for one in drawn)
+    return tuple(several[0] for several in encoder.many(samples) if len(several) == 1)
+
+
+def _nothing(where: str) -> Invalid:
+    fix = "Generate some first; where none survived, its report says why."
+    return Invalid(Problem("train.none", "there is nothing to train on", where, fix))
 
 
 def _data(job: Job, files: tuple[str, ...]) -> dict[str, str]:
@@ -210,6 +226,13 @@ class Telling:
             self.told_at = time.monotonic()
             self.job.report(done.step / whole, self.facts())
 
+    def beat(self) -> None:
+        """A batch is done: where a step takes long, say that it goes on."""
+        if time.monotonic() - self.told_at >= ALIVE_S:
+            self.told_at = time.monotonic()
+            last = self.recent[-1].step if self.recent else 0
+            self.job.report(last / self.whole, self.facts() if self.recent else {"stage": "train", "act": "train"})
+
     def scored(self, scores: list[Scored]) -> None:
         self.scores = list(scores)
         if self.recent:
@@ -221,6 +244,14 @@ class Telling:
         steps = loop.steps(self.job.folder / FOLDER / loop.METRICS)  # those of attempts before this one too
         curves.draw(self.job.folder / PICTURE, steps, self.scores, self.whole, f"{name}, {self.prepared.config.method}")
         self.drawn = self.recent[-1].step
+
+    def _mfu(self, seconds: float) -> float:
+        """What share of the devices' peak the last steps reached, as flops counts it."""
+        shape, config, place = Shape.of(self.prepared.found.config), self.prepared.config, self.prepared.place
+        adapter = shape.adapter(config.rank, config.targets, config.ranks)
+        work = Work(*(sum(getattr(one, name) for one in self.recent) for name in ("tokens", "learned", "squares")))
+        count = place.count if opening.is_sharded(config, place) else 1
+        return mfu(counted(shape, adapter, work), seconds, place.peak_flops, count) or 0.0
 
     def facts(self) -> dict[str, str]:
         last = self.recent[-1]
@@ -240,6 +271,8 @@ class Telling:
             "high_s": f"{1.2 * left:.0f}",
             "replay": str(self.prepared.replayed),
         }
+        if self.prepared.place.peak_flops:
+            told["mfu"] = f"{100 * self._mfu(seconds):.0f}"
         if self.scores:
             told["held_loss"] = f"{self.scores[-1].loss:.3f}"
         if self.drawn:
@@ -285,13 +318,15 @@ def _too_much(prepared: Prepared) -> Invalid:
 
 
 def _ended(job: Job, prepared: Prepared, learner: Any, course: Course, progress: Progress, seconds: float) -> dict[str, str]:
-    best = progress.best.step if progress.best else progress.step
-    kept = checkpoints.at(course.folder / loop.FOLDER, best)
+    order = [one.step for one in progress.in_order] or [progress.step]
+    kept = checkpoints.whole(course.folder / loop.FOLDER, order)
     if kept is None:
-        raise Failed(f"the checkpoint of step {best}, which was the best, is not whole any more: start the training again")
+        shutil.rmtree(course.folder / loop.FOLDER, ignore_errors=True)
+        raise Failed("no checkpoint is whole any more, the disk has lost them: the training begins anew when it is tried again")
+    best, losses = kept.step, {one.step: one.loss for one in progress.scores}
     _take(kept.folder, job.folder / ADAPTER)
-    told = {"best": {"step": best, "loss": progress.best.loss if progress.best else None}, "seconds": round(seconds, 1)}
-    write(job.folder / PLAN, json.dumps({**prepared.plan(learner, course), **told}, indent=1))
+    told = {"best": {"step": best, "loss": losses.get(best)}, "seconds": round(seconds, 1)}
+    write(job.folder / PLAN, json.dumps({**prepared.plan(learner, course), **told}, indent=1, allow_nan=False))
     page.write(job.folder)
     before = next((one.loss for one in progress.scores if not one.step), None)
     facts = {
@@ -304,8 +339,8 @@ def _ended(job: Job, prepared: Prepared, learner: Any, course: Course, progress:
         "replay": str(prepared.replayed),
         "split": str(prepared.lessons.tally.split),
     }
-    if progress.best and before is not None:
-        facts |= {"held_before": f"{before:.3f}", "held_loss": f"{progress.best.loss:.3f}"}
+    if best in losses and before is not None:
+        facts |= {"held_before": f"{before:.3f}", "held_loss": f"{losses[best]:.3f}"}
     if (job.folder / PICTURE).is_file():
         facts |= {"curve": PICTURE, "curve_at": str(progress.step)}
     return facts

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -100,10 +101,7 @@ def config_of(network: Network, base: str) -> dict[str, Any]:
 
 def put(network: Network, folder: Path) -> None:
     """Have the model's adapter be the one in a folder. Raises Failed where it does not fit."""
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError) as error:
-        raise Failed(f"the adapter in {folder.name} cannot be read: {error}") from error
+    tensors = read_tensors(folder / WEIGHTS)
     try:
         found: Any = set_peft_model_state_dict(network, tensors)
     except RuntimeError as error:  # other shapes
@@ -112,12 +110,12 @@ def put(network: Network, folder: Path) -> None:
         raise Failed(f"the adapter in {folder.name} does not fit its base: {missing[0]}")
 
 
-def opened(network: Network, folder: Path) -> Network:
-    """A base with the adapter of a folder, for answers. Raises Failed where it does not fit."""
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Raises Failed for a file that is cut or damaged."""
     try:
-        return PeftModel.from_pretrained(network, str(folder), is_trainable=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise Failed(f"the adapter in {folder.name} does not fit its base: {error}") from error
+        return load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise Failed(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
 
 
 def _is_json(value: object) -> bool:

@@ -7,7 +7,7 @@ passed over for the one before. The two newest are kept, and the best.
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,19 @@ def newest(folder: Path, course: str) -> Checkpoint | None:
 def at(folder: Path, step: int) -> Checkpoint | None:
     """The one after so many steps, if it is whole."""
     return _read(folder / f"step-{step:08d}")
+
+
+def tidy(folder: Path, course: str, last: int) -> None:
+    """Remove what is none of this course's up to that step: it would pass for the newest."""
+    for path in folder.glob("step-*"):
+        found = _read(path)
+        if found is None or found.state.get("course") != course or found.step > last:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def whole(folder: Path, steps: Sequence[int]) -> Checkpoint | None:
+    """The first of these that is whole."""
+    return next((found for step in steps if (found := at(folder, step))), None)
 
 
 def prune(folder: Path, best: int) -> None:

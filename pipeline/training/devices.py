@@ -44,7 +44,7 @@ PEAKS = {
     "RTX 3090": 71e12,
 }
 PROBES = {"cpu": 768, "mlx": 2048, "mps": 2048, "cuda": 4096}  # rows and columns of matrices whose product tells the speed
-PROBE_S = 0.25
+PROBE_S = 0.5
 LOGITS_BYTES: dict[str, int] = {"cuda": 2**28}  # of logits that are there at once, in fp32
 CHUNK_BYTES = 2**25  # the same elsewhere: caches of CPUs like it better
 
@@ -84,6 +84,11 @@ def look(wanted: Device = "auto", precision: Literal["auto", "bf16", "fp32"] = "
     return next(found for way in ways.values() if (found := way()))
 
 
+def sharing(place: Place, method: str) -> int:
+    """How many devices learn together, each with a part of the base: all GPUs of CUDA, but one where the base has 4 bits."""
+    return place.count if place.kind == "cuda" and method != "qlora" else 1
+
+
 def peak(name: str) -> float | None:
     """The peak of a CUDA device of that name, in FLOP/s; None where it is not known."""
     if "MIG" in name or "Laptop" in name or "Max-Q" in name:
@@ -93,16 +98,15 @@ def peak(name: str) -> float | None:
 
 
 def speed(place: Place, *, bf16: bool) -> float:
-    """FLOP/s of a product of matrices here and now, by trying it for a quarter of a second: the best of the trials."""
+    """FLOP/s of a product of matrices here and now, with whoever else computes: the mean of what half a second brings."""
     size = PROBES[place.kind]
     product = _mlx_product(size, bf16) if place.kind == "mlx" else _torch_product(place.kind, size, bf16)
     product()  # the first has its own price
-    best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < PROBE_S:
-        start = time.perf_counter()
+    count, began = 0, time.perf_counter()
+    while not count or time.perf_counter() - began < PROBE_S:
         product()
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
+        count += 1
+    return count * 2 * size**3 / (time.perf_counter() - began)
 
 
 def _torch_product(kind: str, size: int, bf16: bool) -> Callable[[], Any]:

@@ -23,6 +23,10 @@ FUSED = frozenset("llama mistral granite qwen2 qwen3".split())  # families whose
 # Python, torch, transformers, peft and the picture's library; on a GPU its context and the workspaces of its libraries.
 OVERHEAD_BYTES = {"cpu": 550_000_000, "cuda": 1_200_000_000, "mps": 600_000_000, "mlx": 400_000_000}
 LOOSE = 1.1  # of what is allocated and freed in a step: what lies between the pieces
+# Blocks' worth of tensors that are there beside those that are kept: one for the gradients of the block that is computed.
+# A CPU's malloc does not give back what lies between pieces in use; measured with glibc, where giving back all of it, with
+# MALLOC_MMAP_THRESHOLD_=65536, takes a third longer.
+BESIDE = {"cpu": 7, "cuda": 1, "mps": 2, "mlx": 2}
 NF4_BYTES = 0.516  # of a weight in NormalFloat4 with double quantisation: 4 bits and 0.127 for its scales (arXiv 2305.14314)
 ADAM_BYTES = 16  # of a weight that is learned, in fp32: itself, its gradient, and two moments
 MOST = {"cpu": 2048, "mps": 4096, "mlx": 4096}  # tokens at once beyond which nothing gets faster; on CUDA a whole step
@@ -74,15 +78,22 @@ def estimate(
     other programs have what is needed, train.too_large where no setting helps.
     """
     longest = int(np.max(lengths)) if len(lengths) else 1
-    have = place.free_bytes if place.kind in ("cpu", "mlx") else place.memory_bytes
+    have = place.free_bytes if place.kind == "cpu" else place.memory_bytes  # elsewhere the server of the model makes room
     chosen = _chosen(shape, config, place, longest, have)
     if chosen is None:
         raise _refused(shape, config, place, longest, have)
     micro, checkpointing = chosen
     memory = need(shape, config, place, max(micro, longest), checkpointing=checkpointing)
     speed = flops_per_s or place.peak_flops or devices.speed(place, bf16=in_16_bits(config, place))
+    speed *= devices.sharing(place, config.method)
     low, high = _seconds(Shape.of(shape), config, place, lengths, learned, chosen, speed)
     return Estimate(memory.total, round(low, 1), round(high, 1), micro, checkpointing)
+
+
+def make_sure(found: Estimate, place: Place) -> None:
+    """Look again when the accelerator is one's own. Raises Invalid train.memory_taken where others have what is needed."""
+    if place.kind != "cpu" and place.free_bytes < found.memory_bytes:
+        raise _taken(_gb(found.memory_bytes), _gb(place.free_bytes), place)
 
 
 def in_16_bits(config: TrainConfig, place: Place) -> bool:
@@ -94,8 +105,12 @@ def need(shape: Mapping[str, Any], config: TrainConfig, place: Place, tokens: in
     """Memory for a training with `tokens` computed at once, padding included."""
     known, size = Shape.of(shape), 2 if in_16_bits(config, place) else 4
     whole = known.weights * size
+    if size == 4:
+        whole += whole // 4  # files have 16 bits mostly, and what was read is not given back at once
     if config.method == "qlora":
         whole = int(known.blocks * NF4_BYTES) + (known.weights - known.blocks) * size
+    if (parts := devices.sharing(place, config.method)) > 1:  # of the blocks each has its part, and the one that is computed
+        whole = (known.weights - known.blocks + known.blocks // parts + 2 * known.blocks // known.layers) * size
     adapter = known.adapter(config.rank, config.targets, config.ranks) * (ADAM_BYTES + (2 if size == 2 else 0))
     fused = shape.get("model_type") in FUSED and not config.dropout
     steps = _kept(known, config, place, size, fused=fused, checkpointing=checkpointing) * tokens + _head(known, place, size)
@@ -103,14 +118,13 @@ def need(shape: Mapping[str, Any], config: TrainConfig, place: Place, tokens: in
 
 
 def _kept(shape: Shape, config: TrainConfig, place: Place, size: int, *, fused: bool, checkpointing: bool) -> int:
-    """Bytes that are kept for each token on the way back, and the gradients of the block that is just computed.
+    """Bytes that are kept for each token for the way back, and what is there beside them.
 
     A block keeps (in tensors of that width): its input, both norms' inputs and outputs (4 x width; a norm of transformers'
     own keeps its input in fp32), queries and what attention gave (2 x), keys and values (2 x; on a CPU torch has them as wide
     as the queries), and of the feed-forward layers gate, value and product (3 x, and silu(gate) where it is not fused); of
-    each adapter its inner product. With checkpointing it keeps its input, and one block at a time all the rest. Backward
-    needs about as much again for one block. Beside the blocks: the last norm, and the hidden states that are learned with
-    their gradients.
+    each adapter its inner product. With checkpointing it keeps its input, and one block at a time all the rest. Beside the
+    blocks: the last norm, and the hidden states that are learned with their gradients.
     """
     queries = shape.heads * shape.head
     keys = queries if place.kind == "cpu" else shape.key_heads * shape.head
@@ -118,7 +132,7 @@ def _kept(shape: Shape, config: TrainConfig, place: Place, size: int, *, fused: 
     inner = (3 if fused else 4) * shape.inner * shape.used
     block = norms + (2 * queries + 2 * keys + inner + 7 * config.rank) * size + 8 * shape.heads
     blocks = (shape.layers * shape.width * size + block) if checkpointing else shape.layers * block
-    return blocks + block + 6 * shape.width * max(size, 4)
+    return blocks + BESIDE[place.kind] * block + 6 * shape.width * max(size, 4)
 
 
 def _head(shape: Shape, place: Place, size: int) -> int:
@@ -155,10 +169,9 @@ def _ways(config: TrainConfig, place: Place, longest: int) -> Iterator[tuple[int
 def _refused(shape: Mapping[str, Any], config: TrainConfig, place: Place, longest: int, have: int) -> Invalid:
     least = need(shape, config, place, longest, checkpointing=config.checkpointing != "no").total
     facts = {"need": _gb(least), "have": _gb(have), "device": place.name}
-    told = f"the training needs {facts['need']} of memory at least"
     if have < place.memory_bytes and _chosen(shape, config, place, longest, place.memory_bytes):
-        message = f"{told}, and other programs have left {facts['have']} of {place.name}."
-        return Invalid(Problem("train.memory_taken", message, "device", "End some of them and start it again.", facts))
+        return _taken(facts["need"], facts["have"], place)
+    told = f"the training needs {facts['need']} of memory at least"
     for setting, changes, shorter in _smaller(config, place, longest):
         if _chosen(shape, config.model_copy(update=changes), place, shorter, have):
             fix = f"Set `{setting}` in configs/recipes/train.yaml: that fits."
@@ -168,6 +181,12 @@ def _refused(shape: Mapping[str, Any], config: TrainConfig, place: Place, longes
     return Invalid(Problem("train.too_large", message, "base", "Take a smaller base, or a machine with more memory.", facts))
 
 
+def _taken(wanted: str, have: str, place: Place) -> Invalid:
+    facts = {"need": wanted, "have": have, "device": place.name}
+    message = f"the training needs {wanted} of memory at least, and other programs have left {have} of {place.name}."
+    return Invalid(Problem("train.memory_taken", message, "device", "End some of them and start it again.", facts))
+
+
 def _smaller(config: TrainConfig, place: Place, longest: int) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Settings that need less, those first that cost least: in words, as changes, and the longest sample with them."""
     found: dict[str, Any] = {}
@@ -175,7 +194,7 @@ def _smaller(config: TrainConfig, place: Place, longest: int) -> Iterator[tuple[
         found |= {"micro_tokens": 0}
         yield "micro_tokens: 0", dict(found), longest
     if config.checkpointing == "no":
-        found |= {"checkpointing": "yes"}
+        found |= {"checkpointing": "auto"}
         yield _said(found), dict(found), longest
     if config.precision == "fp32" and place.bf16:
         yield _said(found | {"precision": "bf16"}), found | {"precision": "bf16"}, longest

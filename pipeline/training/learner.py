@@ -3,7 +3,7 @@
 Arrays that go in are numpy's, so that what makes batches needs no framework.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -69,6 +69,7 @@ class Learner(Protocol):
     packs: bool  # whether batches are packed (samples in a row cannot see each other for free), else of one sample a row
     device: str  # for people: "NVIDIA H200", "cpu"
     precision: str  # "bf16" or "fp32"
+    beat: Callable[[], None]  # called after each batch: on a slow device a step takes longer than anybody waits in silence
 
     def learn(self, batches: Sequence[Batch], rate: float) -> Learned:
         """A step of the optimiser: the gradient of the mean loss over all tokens that are learned in these batches.

@@ -62,12 +62,14 @@ class Lessons(Sequence[Encoded]):
         return {**told, "samples": len(self), "tokens": len(self.tokens), "learned": sum(self.learned)}
 
 
-def encoded(samples: Iterable[Sample], encoder: Encoder, beat: Callable[[int], None] = lambda _rows: None) -> Lessons:
+def encoded(
+    samples: Iterable[Sample], encoder: Encoder, beat: Callable[[int], None] = lambda _rows: None, into: Lessons | None = None
+) -> Lessons:
     """Raises Invalid train.long where a sample is longer than the context and is not to be split.
 
-    `beat` hears how many rows are done.
+    `beat` hears how many rows are done. `into`: lessons that these are added to.
     """
-    made = Lessons()
+    made = Lessons() if into is None else into
     for one in encoder.many(samples, made.tally):
         made.add(one)
         beat(made.tally.rows)

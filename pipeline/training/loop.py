@@ -8,13 +8,16 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import Invalid, Problem
+from pipeline import files
+from pipeline.errors import Failed, Invalid, Problem
 from pipeline.training import batches, checkpoints
 from pipeline.training.batches import Room
+from pipeline.training.flops import Work
 from pipeline.training.learner import Encoded, Learner
 from pipeline.training.lessons import Lessons
 from pipeline.training.settings import TrainConfig
@@ -25,7 +28,10 @@ FOLDER, METRICS, HELD = "checkpoints", "metrics.jsonl", "held.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of a step. `loss`: nats per learned token, before it; `tokens`: without padding; `seconds`: of the step."""
+    """What came of a step. `loss`: nats per learned token, before it; `tokens`: without padding; `seconds`: of the step.
+
+    `learned`: tokens that are learned, `squares`: the sum of the squares of the samples' lengths; see flops.Work.
+    """
 
     step: int
     epoch: float
@@ -34,6 +40,8 @@ class Step:
     norm: float
     tokens: int
     seconds: float
+    learned: int = 0
+    squares: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,14 @@ class Progress:
     scores: list[Scored] = field(default_factory=list)
 
     @property
+    def in_order(self) -> list[Scored]:
+        """The checkpoints, the best first, the earliest of equals. The base itself, at step 0, is none of them."""
+        return sorted((one for one in self.scores if one.step), key=lambda one: (one.loss, one.step))
+
+    @property
     def best(self) -> Scored | None:
-        """The one that is kept; the earliest of equals. The base itself, at step 0, is none of them."""
-        return min((one for one in self.scores if one.step), key=lambda one: one.loss, default=None)
+        """The one that is kept."""
+        return next(iter(self.in_order), None)
 
 
 class Ended(Exception):
@@ -103,8 +116,8 @@ def train(learner: Learner, course: Course) -> Progress:
         learned = learner.learn(computed, rate)
         progress.step = number + 1
         progress.bad = 0 if math.isfinite(learned.loss) and math.isfinite(learned.norm) else progress.bad + 1
-        tokens = sum(batch.filled for batch in computed)
-        done = Step(number + 1, epoch, learned.loss, rate, learned.norm, tokens, time.monotonic() - began)
+        work, seconds = Work.of(computed), time.monotonic() - began
+        done = Step(number + 1, epoch, learned.loss, rate, learned.norm, work.tokens, seconds, work.learned, work.squares)
         _write_down(course.folder / METRICS, asdict(done))
         course.told(done, steps)
         if progress.bad >= NONE_IN_A_ROW:
@@ -155,6 +168,8 @@ def _steps(course: Course, steps: int) -> Iterator[tuple[int, float, batches.Ste
     number, epoch = 0, 0
     while number < steps:
         drawn = _epoch(course, epoch)
+        if not drawn:
+            raise Failed("there is nothing to learn in these lessons")
         for at, step in enumerate(drawn[: steps - number]):
             yield number + at, epoch + at / len(drawn), step
         number, epoch = number + len(drawn), epoch + 1
@@ -167,6 +182,7 @@ def _begun(learner: Learner, course: Course) -> Progress:
     """Where to go on: after the newest checkpoint, or at the beginning with the base's own score."""
     place = course.folder / FOLDER
     found = checkpoints.newest(place, course.mark)
+    checkpoints.tidy(place, course.mark, found.step if found else 0)
     if found is None:
         for name in (METRICS, HELD):
             (course.folder / name).unlink(missing_ok=True)
@@ -185,17 +201,16 @@ def _score(learner: Learner, course: Course, progress: Progress) -> None:
     """The base's loss and each checkpoint's, on the same questions."""
     if not course.held:
         return
-    lengths = [len(one.tokens) for one in course.held]
-    order = sorted(range(len(lengths)), key=lambda at: lengths[at])
-    sorted_ = [course.held[at] for at in order]
     alone = replace(course.room, packs=False)
-    together = batches.together(range(len(order)), [lengths[at] for at in order], alone)
-    each = learner.losses([batches.batch(sorted_, micro, alone) for micro in together])
-    learned = [one.learned for one in sorted_]
-    found = Scored(progress.step, sum(loss * many for loss, many in zip(each, learned, strict=True)) / max(1, sum(learned)))
-    progress.scores.append(found)
+    together = batches.together(range(len(course.held)), [len(one.tokens) for one in course.held], alone)
+    each = learner.losses([batches.batch(course.held, micro, alone) for micro in together])
+    learned = [course.held[number].learned for micro in together for row in micro for number in row]
+    sums = [loss * many for loss, many in zip(each, learned, strict=True) if many]
+    found = Scored(progress.step, sum(sums) / max(1, sum(learned)))
     _write_down(course.folder / HELD, asdict(found))
-    course.scored(progress.scores)
+    if math.isfinite(found.loss):
+        progress.scores.append(found)
+        course.scored(progress.scores)
 
 
 def _save(learner: Learner, course: Course, progress: Progress) -> None:
@@ -211,32 +226,36 @@ def _save(learner: Learner, course: Course, progress: Progress) -> None:
 def _write_down(path: Path, line: Mapping[str, Any]) -> None:
     """Append a line; a number that is none is written as null, which JSON has."""
     told = {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in line.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="ascii") as file:
-        file.write(json.dumps(told) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="ascii") as file:
+            file.write(json.dumps(told) + "\n")
+    except OSError as error:
+        raise Failed(f"{path.name} could not be written: {error.strerror or error}; the checkpoints are kept") from error
 
 
 def steps(path: Path) -> list[Step]:
-    """What metrics.jsonl holds, a loss that was no number as NaN; a line that is just being written is none."""
-    lines = path.read_text(encoding="ascii").splitlines() if path.is_file() else []
-    found: list[Any] = [json.loads(line) for line in lines if _number(line) < math.inf]
-    for one in found:
-        one.update({name: math.nan for name, value in one.items() if value is None})
-    return [Step(**one) for one in found]
+    """What metrics.jsonl holds, a loss that was no number as NaN; lines that a kill or a rotten disk left are none."""
+    found = []
+    for line in _lines(path):
+        line.update({name: math.nan for name, value in line.items() if value is None})
+        with suppress(TypeError):
+            found.append(Step(**line))
+    return found
 
 
 def _cut(path: Path, last: int) -> None:
     """Leave out the lines of steps after that one: they are made again."""
-    lines = path.read_text(encoding="ascii").splitlines() if path.is_file() else []
-    kept = [line for line in lines if _number(line) <= last]
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="ascii")
+    kept = [line for line in _lines(path) if line["step"] <= last]
+    files.write(path, "".join(f"{json.dumps(line)}\n" for line in kept))
 
 
-def _number(line: str) -> float:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line that a kill cut
-        return math.inf
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="ascii", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found.get("step"), int):
+                yield found
 
 
 def _no_number(done: Step, steps: int, config: TrainConfig) -> Invalid:

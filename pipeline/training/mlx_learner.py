@@ -47,6 +47,7 @@ class MlxLearner:
         self.config, self.network, self._bare = config, network, bare
         self.device = f"{mx.device_info().get('device_name', place.name)} (MLX)"
         self.precision = "bf16" if network.model.embed_tokens.weight.dtype == mx.bfloat16 else "fp32"
+        self.beat: Callable[[], None] = lambda: None
         self._head = mlx_model.head(network)
         network.freeze()
         shaped = adapters.attach(bare(), config)
@@ -72,6 +73,7 @@ class MlxLearner:
                 slopes = tree_map(mx.add, slopes, more)
                 mx.eval(loss, slopes)  # what this batch needed is free before the next
                 total += loss.item()
+            self.beat()
         clipped, norm = clip_grad_norm(tree_map(lambda slope: slope / whole, slopes), self.config.clip)
         told = Learned(total / whole, norm.item())
         if math.isfinite(told.loss) and math.isfinite(told.norm):

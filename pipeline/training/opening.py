@@ -17,13 +17,15 @@ def learning(found: Base, config: TrainConfig, place: Place, fits: Estimate) -> 
 
     Raises Invalid where a package is missing, or train.qlora; Failed for damaged weights.
     """
-    if is_sharded(config, place):
-        from pipeline.training import sharded
+    with _open(found, config, place, checkpointing=fits.checkpointing) as learner:
+        yield learner
 
-        with closing(sharded.opened(found.folder, config, place, base=found.name, checkpointing=fits.checkpointing)) as all_:
-            yield all_
-    else:
-        yield _opened(found, config, place, checkpointing=fits.checkpointing)
+
+@contextmanager
+def answering(found: Base, config: TrainConfig, place: Place) -> Iterator[Learner]:
+    """The same, with an adapter that changes nothing until `use` is called."""
+    with _open(found, config, place, checkpointing=False) as learner:
+        yield learner
 
 
 def is_sharded(config: TrainConfig, place: Place) -> bool:
@@ -31,9 +33,15 @@ def is_sharded(config: TrainConfig, place: Place) -> bool:
     return place.kind == "cuda" and place.count > 1 and config.method != "qlora"
 
 
-def open_for_answers(found: Base, config: TrainConfig, place: Place) -> Learner:
-    """The same, with an adapter that changes nothing until `use` is called."""
-    return _opened(found, config, place, checkpointing=False)
+@contextmanager
+def _open(found: Base, config: TrainConfig, place: Place, *, checkpointing: bool) -> Iterator[Learner]:
+    if is_sharded(config, place):
+        from pipeline.training import sharded
+
+        with closing(sharded.opened(found.folder, config, place, base=found.name, checkpointing=checkpointing)) as all_:
+            yield all_
+    else:
+        yield _opened(found, config, place, checkpointing=checkpointing)
 
 
 def _opened(found: Base, config: TrainConfig, place: Place, *, checkpointing: bool) -> Learner:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from pipeline import config
 from pipeline.config import Section
@@ -66,6 +66,12 @@ class TrainConfig(Section):
         max_length=1,  # LAB's two phases with replay come with the recipe `build`
         description="what is trained on, one after the other",
     )
+
+    @field_validator("checkpointing", mode="before")
+    @classmethod
+    def _yes(cls, given: object) -> object:
+        """YAML reads yes and no as truth values."""
+        return {True: "yes", False: "no"}[given] if isinstance(given, bool) else given
 
 
 class _File(TrainConfig):

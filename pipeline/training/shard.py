@@ -8,7 +8,6 @@ out is what one process would have come to, but for the order in which numbers a
 """
 
 import json
-import math
 import os
 import shutil
 import socket
@@ -26,12 +25,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.nn.utils import clip_grad_norm_
 
 from pipeline.errors import Invalid
 from pipeline.training.devices import Place
 from pipeline.training.learner import IGNORED, Batch, Learned
-from pipeline.training.losses import answer_loss
 from pipeline.training.settings import TrainConfig
 from pipeline.training.sharded import CONFESSION, LINE, read
 from pipeline.training.torch_learner import TorchLearner, loaded
@@ -55,23 +52,11 @@ class Shard(TorchLearner):
         self.network.to(place.kind)
 
     def learn(self, batches: Sequence[Batch], rate: float) -> Learned:
-        self.network.train()
         torch.manual_seed(self._lot())
-        whole = max(1, sum(batch.learned for batch in batches))
-        total = torch.zeros((), dtype=torch.float32, device=self._where)
-        for _, batch in dealt(batches, self._rank, self._many):
-            loss, _ = answer_loss(self._hidden(batch), batch.targets, self._head)
-            torch.autograd.backward(loss / whole)
-            total += loss.detach()
-        self._add_up(total)
-        norm = clip_grad_norm_(self._weights, self.config.clip)
-        told = Learned(float(total) / whole, float(norm))
-        if math.isfinite(told.loss) and math.isfinite(told.norm):
-            for group in self._adam.param_groups:
-                group["lr"] = rate
-            self._adam.step()
-        self._adam.zero_grad(set_to_none=True)
-        return told
+        return super().learn(batches, rate)
+
+    def _dealt(self, batches: Sequence[Batch]) -> list[Batch]:
+        return [batch for _, batch in dealt(batches, self._rank, self._many)]
 
     def _lot(self) -> int:
         """The seed of what this process drops in this step: another in each, and the same when a training goes on."""

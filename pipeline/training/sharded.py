@@ -45,6 +45,7 @@ class Sharded:
         self.close: Callable[[], Any] = line.close
         self.device = f"{place.count} x {place.name}"
         self.packs, self.precision = False, "fp32"
+        self.beat: Callable[[], None] = lambda: None
 
     def open(self, folder: Path, config: TrainConfig, place: Place, *, base: str, checkpointing: bool = False) -> None:
         """Have each load its part of the base."""
@@ -77,7 +78,9 @@ class Sharded:
         try:
             for part in written({"do": do, **how}, batches):
                 self._line.send_bytes(part)
-            return json.loads(self._line.recv_bytes())
+            told = json.loads(self._line.recv_bytes())
+            self.beat()
+            return told
         except (EOFError, OSError):
             raise self._why() from None
 

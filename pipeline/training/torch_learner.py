@@ -5,17 +5,18 @@ small steps are not rounded away. Nothing waits for the device within a step: th
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging as talk
 
 from pipeline.errors import Failed, Invalid, Problem
@@ -27,8 +28,9 @@ from pipeline.training.losses import Head, answer_loss, check, sample_losses
 from pipeline.training.settings import TrainConfig
 
 Network = Any
-quietly: Any = talk.disable_progress_bar  # these two have no types
+quietly: Any = talk.disable_progress_bar  # these three have no types
 Bits: Any = BitsAndBytesConfig
+NoHabits: Any = GenerationConfig
 ANSWERED_AT_ONCE = 16
 PAD = 0  # what stands in a row's empty places: nothing looks at it
 
@@ -40,6 +42,7 @@ class TorchLearner:
     """
 
     def __init__(self, network: Network, config: TrainConfig, place: Place, *, base: str, checkpointing: bool = False) -> None:
+        self.beat: Callable[[], None] = lambda: None
         self.config, self.place, self.device, self._base = config, place, place.name, base
         self.precision = "bf16" if next(network.parameters()).dtype == torch.bfloat16 else "fp32"
         for weight in network.parameters():
@@ -49,7 +52,7 @@ class TorchLearner:
         self.network = adapters.attach(network, config)
         fused.install(self.network)
         self.packs = varlen.fast(self._where, network.config)
-        self._inner = self.network.get_base_model().model
+        self._inner = self.network.get_base_model().base_model
         if checkpointing:
             self.network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self._weights = adapters.learning(self.network)
@@ -65,14 +68,16 @@ class TorchLearner:
 
     def learn(self, batches: Sequence[Batch], rate: float) -> Learned:
         self.network.train()
-        whole = sum(batch.learned for batch in batches)
+        whole = max(1, sum(batch.learned for batch in batches))
         total = torch.zeros((), dtype=torch.float32, device=self._where)
-        for batch in batches:
+        for batch in self._dealt(batches):
             loss, _ = answer_loss(self._hidden(batch), batch.targets, self._head)
-            torch.autograd.backward(loss / max(1, whole))
+            torch.autograd.backward(loss / whole)
             total += loss.detach()
+            self.beat()
+        self._add_up(total)
         norm = clip_grad_norm_(self._weights, self.config.clip)
-        told = Learned(float(total) / max(1, whole), float(norm))
+        told = Learned(float(total) / whole, float(norm))
         if math.isfinite(told.loss) and math.isfinite(told.norm):
             for group in self._adam.param_groups:
                 group["lr"] = rate
@@ -80,12 +85,20 @@ class TorchLearner:
         self._adam.zero_grad(set_to_none=True)
         return told
 
+    def _dealt(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """Those that this process computes."""
+        return batches
+
+    def _add_up(self, total: Tensor) -> None:
+        """Have the sums over all processes in the weights' gradients and in `total`: here is but one."""
+
     @torch.no_grad()
     def losses(self, batches: Sequence[Batch]) -> list[float]:
         self.network.eval()
         found: list[float] = []
         for batch in batches:
             found += sample_losses(self._hidden(batch), batch.targets, self._head, batch.spans)
+            self.beat()
         return found
 
     def _hidden(self, batch: Batch) -> Tensor:
@@ -158,16 +171,13 @@ class TorchLearner:
             for name, value in self._adam.state.get(weight, {}).items():
                 moments[f"{number}.{name}"] = value.detach().to("cpu").contiguous()
         chance = {"torch": torch.get_rng_state()}
-        if self.place.kind == "cuda":
-            chance["cuda"] = torch.cuda.get_rng_state()
+        if self.place.kind in ("cuda", "mps"):
+            chance[self.place.kind] = getattr(torch, self.place.kind).get_rng_state()
         write(folder / "optimiser.safetensors", save({**moments, **{f"chance.{name}": one for name, one in chance.items()}}))
 
     def load(self, folder: Path) -> None:
         adapters.put(self.network, folder)
-        try:
-            found = load_file(folder / "optimiser.safetensors")
-        except (OSError, ValueError) as error:
-            raise Failed(f"the checkpoint {folder.name} cannot be read: {error}") from error
+        found = adapters.read_tensors(folder / "optimiser.safetensors")
         for number, weight in enumerate(self._weights):
             mine = {name.partition(".")[2]: one for name, one in found.items() if name.startswith(f"{number}.")}
             if mine:
@@ -176,8 +186,8 @@ class TorchLearner:
                     name: one.clone().to(weight.device if name != "step" else where[name]) for name, one in mine.items()
                 }
         torch.set_rng_state(found["chance.torch"].clone())
-        if "chance.cuda" in found and self.place.kind == "cuda":
-            torch.cuda.set_rng_state(found["chance.cuda"].clone())
+        if (name := f"chance.{self.place.kind}") in found:
+            getattr(torch, self.place.kind).set_rng_state(found[name].clone())
 
     def use(self, adapter: Path | None) -> None:
         if adapter is None:
@@ -220,11 +230,12 @@ def loaded(folder: Path, place: Place, **how: Any) -> Network:
     """A model of transformers'. Nothing is fetched, and no code that came with it is run. Raises Failed."""
     quietly()  # what a stage says beside its steps is kept as its last words
     attention = varlen.register() if place.kind == "cuda" else varlen.PLAIN
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, attn_implementation=attention, **how
-        )
-    except (OSError, ValueError, KeyError) as error:
+        network = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention, **safe, **how)
+        network.generation_config = NoHabits()  # its authors' penalties would make other than the likeliest tokens
+        return network
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise Failed(f"the weights in {folder.name} cannot be read: {error}") from error
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from pipeline.errors import Failed, Invalid
-from pipeline.training import adapters, checkpoints, loop
-from pipeline.training.learner import Learned
+from pipeline.training import adapters, batches, checkpoints, loop
+from pipeline.training.learner import IGNORED, Encoded, Learned
 from pipeline.training.loop import Course, Progress
 from tests.pipeline.training import small
 from tests.pipeline.training.small import CONFIG
@@ -144,6 +144,43 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
     found = checkpoints.newest(tmp_path, "a")
     assert found and found.step == 1
+
+
+def test_a_shorter_course_in_the_same_folder_keeps_its_own_checkpoints(tmp_path: Path) -> None:
+    longer = CONFIG.model_copy(update={"epochs": 6})
+    loop.train(small.learner(longer), small.course(tmp_path, longer))
+    course = replace(small.course(tmp_path), mark="another", held=())
+    progress = loop.train(small.learner(), course)
+    assert checkpoints.at(tmp_path / loop.FOLDER, progress.step)
+    assert max(path.name for path in (tmp_path / loop.FOLDER).iterdir()) == f"step-{progress.step:08d}"
+
+
+def test_a_checkpoint_s_score_is_the_mean_over_all_tokens_that_are_wanted(tmp_path: Path) -> None:
+    learner, course = small.learner(), small.course(tmp_path)
+    held = [
+        *course.held,
+        Encoded((1, 5, 6, 7, 8, 9, 3, *[5] * 12, 2), (*[IGNORED] * 7, *[5] * 12, 2)),
+        Encoded((1, 4), (IGNORED,) * 2),
+    ]
+    progress = loop.train(learner, replace(course, held=held))
+    small_steps = [batches.padded([one]) for one in held]
+    learner.load(max((tmp_path / loop.FOLDER).glob("step-*")))
+    each = [(loss, one.learned) for loss, one in zip(learner.losses(small_steps), held, strict=True) if one.learned]
+    mean = sum(loss * many for loss, many in each) / sum(many for _, many in each)
+    assert progress.scores[-1].loss == pytest.approx(mean, abs=1e-4)
+
+
+def test_lessons_with_nothing_in_them_are_refused_and_no_endless_course(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="nothing to learn"):
+        loop.train(small.learner(), replace(small.course(tmp_path), lessons=small.lessons([]), held=()))
+
+
+def test_rotten_lines_of_the_metrics_stop_no_training(tmp_path: Path, whole: tuple[Any, ...]) -> None:
+    loop.train(small.learner(), small.course(tmp_path))
+    path = tmp_path / loop.METRICS
+    path.write_bytes(path.read_bytes() + b'\xff\xfe\n{"step": 3}\n[]\n{"st')
+    assert len(loop.steps(path)) == len(whole[0])
+    assert outcome(tmp_path, loop.train(small.learner(), small.course(tmp_path)))[1:] == whole[1:]
 
 
 class Losing:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from pipeline.errors import Failed
 from pipeline.training import adapters, batches
 from pipeline.training.learner import IGNORED, Batch, Encoded
-from pipeline.training.torch_learner import TorchLearner
+from pipeline.training.torch_learner import TorchLearner, opened
 from tests.pipeline.training import small
 from tests.pipeline.training.small import CONFIG, CPU, network, samples
 
@@ -146,3 +146,26 @@ def test_what_is_written_names_the_base_and_no_folder_of_this_machine(tmp_path: 
     small.learner().save(tmp_path)
     text = (tmp_path / adapters.CONFIG).read_text()
     assert '"base_model_name_or_path": "small"' in text and "/" not in text.replace("</", "")
+
+
+def test_answers_are_the_likeliest_ones_whatever_habits_the_base_s_authors_gave_it(tmp_path: Path) -> None:
+    base = network()
+    base.generation_config.repetition_penalty = 3.0
+    base.save_pretrained(tmp_path)
+    prompts = [sample.tokens[:-3] for sample in samples(6)]
+    found = opened(tmp_path, CONFIG, CPU, base="small").answers(prompts, 12, END)
+    assert found == small.learner().answers(prompts, 12, END)
+
+
+def test_an_adapter_or_a_base_that_is_cut_is_a_sentence(tmp_path: Path) -> None:
+    learner = small.learner()
+    learner.save(tmp_path)
+    path = tmp_path / adapters.WEIGHTS
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(Failed, match="cannot be read"):
+        learner.use(tmp_path)
+    network().save_pretrained(tmp_path / "base")
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(Failed, match="cannot be read"):
+        opened(tmp_path / "base", CONFIG, CPU, base="small")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import Invalid
 from pipeline.stages.train import train
-from pipeline.training import adapters
+from pipeline.training import adapters, loop, settings
 from pipeline.training.torch_learner import TorchLearner
 from tests.pipeline.generating.mixing_folder import held, many
 from tests.pipeline.training import training_folder
@@ -138,3 +138,35 @@ def test_a_device_that_runs_out_of_memory_says_what_to_set_and_keeps_the_checkpo
     smaller = {**job.settings, "train": {**job.settings["train"], "checkpointing": "yes"}}
     train(type(job)(job.folder, job.inputs, smaller, job.report))
     assert (job.folder / "train" / "metrics.jsonl").read_text().splitlines()[:2] == before[:2]  # it went on
+
+
+def test_where_the_best_checkpoint_rotted_the_next_best_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loop.train
+
+    def rotten(learner: Any, course: Any) -> Any:
+        progress = real(learner, course)
+        best = course.folder / loop.FOLDER / f"step-{progress.best.step:08d}"
+        (best / adapters.WEIGHTS).write_bytes(b"")
+        return progress
+
+    monkeypatch.setattr(loop, "train", rotten)
+    job = training_folder.job(tmp_path, many(16), checkpoints=4)
+    facts = train(job)
+    plan = json.loads((job.folder / "train" / "plan.json").read_bytes())
+    assert plan["best"]["step"] == int(facts["best"]) < plan["steps"]
+
+
+def test_rows_that_say_nothing_are_not_hidden_behind_replay(tmp_path: Path) -> None:
+    job = training_folder.job(tmp_path, many(6))
+    row = {"messages": [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": ""}], "unmask": False}
+    (job.folder / "mix" / "skills_train_msgs.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(Invalid) as caught:
+        train(job)
+    assert caught.value.problems[0].code == "train.none"
+
+
+def test_yes_and_no_are_what_they_are_in_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("checkpointing: yes\nmodels: {tiny: {checkpointing: no}}\n")
+    assert settings.load(path, "").checkpointing == "yes"
+    assert settings.load(path, "tiny").checkpointing == "no"
