@@ -5,8 +5,7 @@ can be no link, no tag and no heading. The card is the same for the same samples
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,10 @@ import yaml
 
 from pipeline import licences
 from pipeline.files import file_digest
+from pipeline.markdown import code as _code
+from pipeline.markdown import link as _link
+from pipeline.markdown import plain as _plain
+from pipeline.markdown import table as _table
 from pipeline.mixing.blend import Mixed, Source
 from pipeline.mixing.nodes import Nodes
 from pipeline.mixing.sizes import MixConfig
@@ -214,30 +217,6 @@ def _sources(facts: Facts) -> list[str]:
         if row.get("read", 0) < row.get("pages", 0):
             told.append(f"Of `{_code(row['path'])}` the first {row['read']:,} of its {row['pages']:,} pages were read.")
     return told
-
-
-# --- markdown
-
-
-def _table(head: Sequence[str], table: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *table]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(text: object) -> str:
-    """A text on one line that markdown shows as it is."""
-    plain = re.sub(r"([\\`*_#<>\[\]!|&~$])", r"\\\1", " ".join(str(text).split()))
-    return re.sub(r"(?i)(www)\.", r"\1&#46;", plain.replace("://", "&#58;//"))  # addresses are links even bare (GFM, autolinks)
-
-
-def _link(text: object) -> str:
-    """An address of the web, to be followed, as what was given for one; anything else is a text."""
-    return f"<{text}>" if re.fullmatch(r"https?://[^\s<>|`\\\"]+", str(text)) else _plain(text)
-
-
-def _code(text: object) -> str:
-    """A text between backquotes, also in a table."""
-    return re.sub(r"[`|\s]+", " ", str(text)).strip()
 
 
 def _digest(value: Any) -> str:
