@@ -16,6 +16,7 @@ from itertools import chain, repeat
 from typing import Literal, Protocol
 from weakref import WeakValueDictionary
 
+from bot.adapters import Adapters
 from bot.core import cards, chatting
 from bot.core.known import Served, Serving
 from bot.core.records import Turn, TurnState
@@ -46,6 +47,8 @@ class Door(Protocol):
 
     def state(self, role: str) -> Literal["absent", "starting", "ready"]: ...
 
+    def configured(self, role: str) -> bool: ...
+
 
 @dataclass(slots=True)
 class Work:
@@ -65,7 +68,8 @@ class Work:
 class Chat:
     """The stream of answers, and what is known of the models that give them.
 
-    `version` says what a model's name stands for, `grounds` whether that model may write the FAQ's answers.
+    `version` says what a model's name stands for, `grounds` whether that model may write the FAQ's answers; `adapters` are
+    those that were taught here, loaded when they are asked for.
     """
 
     def __init__(
@@ -79,8 +83,9 @@ class Chat:
         default: str = "",
         version: Callable[[str], str] = lambda name: "",
         grounds: Callable[[str], bool] = lambda name: False,
+        adapters: Adapters | None = None,
     ) -> None:
-        self.door, self.store, self.tables = door, store, tables
+        self.door, self.store, self.tables, self.adapters = door, store, tables, adapters
         self.system, self.options, self.default, self.version = system, options or Options(), default, version
         self.grounds = grounds
         self._window = Window()
@@ -97,7 +102,8 @@ class Chat:
         state = self.door.state("chat")
         served = () if state == "absent" else self._served
         grounded = state == "ready" and bool(served) and self.grounds(served[0].name)
-        return Serving(state, served, grounded, teacher=self.door.state("teacher") != "absent")
+        teacher = self.door.state("teacher") != "absent"
+        return Serving(state, served, grounded, teacher=teacher, ours=not self.door.configured("chat"))
 
     async def watch(self) -> None:
         """See which models there are as soon as there are any, and again when they come back; until cancelled."""
@@ -207,6 +213,8 @@ class Chat:
         """What the model is given: the newest turns of this conversation that fit beside the question and its answer."""
         served = await self._names(client, within_s=FRESH_S)
         work.model = turn.wanted or (served[0].name if served else "")
+        if self.adapters:
+            await self.adapters.ready(client, work.model)
         context = await client.context(work.model)
         room = context - min(self.options.max_tokens or ANSWER_TOKENS, context // 2)
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bot import forget
+from bot.adapters import Adapters
 from bot.app import App
 from bot.chat import Chat
 from bot.core import asking, chatting, today
@@ -138,6 +139,7 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
             default=roles.chat.model,
             version=partial(catalog.version, models.folder),
             grounds=lambda name: settings.bot.faq.grounded and name != catalog.TINY,
+            adapters=Adapters(folder, runs.depot.bring),
         )
         faq = await asyncio.to_thread(faq_of, settings)
         shelf = partial(offers, settings)

@@ -53,7 +53,12 @@ KEYS = (
     ),
     Key("bot:slot:{place}", "which message stands in each slot", False, "retention.conversations_days"),
     Key("bot:typed:{person}:{dialog}", "what somebody typed into a dialog that they closed", True, "a day"),
-    Key("bot:file:{platform}:{message}", "which file was uploaded for a message, until it is shown", False, "a day"),
+    Key(
+        "bot:file:{platform}:{message}",
+        "which file was uploaded for a message, or which picture",
+        False,
+        "a day",
+    ),
     Key("bot:asked:{person}", "the dialog that is open for somebody", True, "a day"),
     Key("bot:draft:{draft}", "a draft: its answers, its authors, its undo", True, "retention.discarded_days once discarded"),
     Key("bot:drafts:{person}", "ids of the drafts that somebody writes", False),

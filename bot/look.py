@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
+from bot import trained
 from bot.core.contribute import FORMS, entry
 from bot.core.form import whole
 from bot.core.known import (
@@ -28,7 +29,8 @@ from bot.core.known import (
     Serving,
 )
 from bot.core.records import Draft
-from bot.core.talk import File, Look
+from bot.core.talk import FILE_BYTES, File, Look
+from bot.core.trained import Adapter, Curve, Exported, Scores
 from bot.faq import Faq
 from pipeline import attribution, intake, passages, qna
 from pipeline.check import MODES, SIZE_BYTES, check_text
@@ -65,6 +67,12 @@ PASSAGES, PRECHECK, REPORT = "passages.jsonl", "precheck.json", "report.html"  #
 SAMPLES, GENERATED = "samples/samples.jsonl", "samples/generated.jsonl"  # of the whole set, or as far as a run came
 REPORT_BYTES = 1_000_000  # of a page that is sent: the message that it goes with lies in Redis for a month
 SCANNED = 10_000  # rows that are looked through for a page of samples; who wants to see more has the report
+TRAINED: Mapping[str, tuple[Any, ...]] = {  # nothing, what reads it, and from which files: brought where hosts share no disk
+    "curve": (Curve(), trained.curve, trained.PICTURE, trained.METRICS, trained.HELD),
+    "scores": (Scores(), trained.scores, trained.SCORES),
+    "export": (Exported(), trained.exported, trained.ADAPTER),
+    "adapter": (Adapter(), trained.adapter, trained.PLAN, trained.THERE),
+}
 FRESH_S = 10.0  # how old a listing of the taxonomy may be: people wait for each other's branches longer than that
 
 
@@ -130,6 +138,8 @@ class Looker:
                 return await asyncio.to_thread(self.report, text)
             case "thumbs":
                 return await self.thumbs(text)
+            case "curve" | "scores" | "export" | "adapter":
+                return await self._trained(look.what, text)
             case "serving":
                 return await self.serving()
             case "models":
@@ -207,6 +217,25 @@ class Looker:
             return Report()
         text = path.read_text(encoding="utf-8") if path.stat().st_size <= REPORT_BYTES else ""
         return Report(text, str(path))
+
+    async def _trained(self, what: str, run: str) -> Curve | Scores | Exported | Adapter:
+        """What a training has left; nothing of it where the run's name leads elsewhere."""
+        found: Curve | Scores | Exported | Adapter
+        found, read, *paths = TRAINED[what]
+        folder = (self.runs / run).resolve()
+        if folder.parent == self.runs.resolve():
+            for path in paths:
+                await self.bring(run, path)
+            found = await asyncio.to_thread(read, folder)
+        return found
+
+    async def content(self, run: str, path: str) -> bytes:
+        """A file of a run that is to be sent; b"" where it is not there, or too large for that."""
+        await self.bring(run, path)
+        found = self._file(run, path)
+        if found is None or found.stat().st_size > FILE_BYTES:
+            return b""
+        return await asyncio.to_thread(found.read_bytes)
 
     def _file(self, run: str, name: str) -> Path | None:
         """A file that a run left; None where it is not there, or the run's name leads elsewhere."""

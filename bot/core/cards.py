@@ -256,7 +256,7 @@ def _ways(item: Item, record: Draft, words: Words, finding: Finding, problem: Pr
 
 
 def say_problem(words: Words, problem: Problem) -> str:
-    """A problem in the person's language; in the checker's own English where the words have no name for it."""
+    """A problem in the person's language; in the checker's own English where the words do not say it."""
     name = f"problem.{problem.code}"
     facts = {key: quoted(value, 80) for key, value in problem.facts.items()}
     if problem.code.startswith("screen."):
@@ -264,7 +264,10 @@ def say_problem(words: Words, problem: Problem) -> str:
         facts["where"] = words(f"where.{kind}", number=facts.get("number", "")) if words.has(f"where.{kind}") else problem.where
     if problem.code == "option.unknown":
         facts["options"] = ", ".join(words(f"option.{one}") for one in problem.facts["options"].split(", "))
-    return words(name, **facts) if words.has(name) else quoted(str(problem), 300)
+    try:
+        return words(name, **facts)
+    except KeyError:  # there are no words for it, or they say more than is known here
+        return quoted(str(problem), 300)
 
 
 def preview(record: Draft, words: Words, finding: Finding) -> Card:

@@ -5,11 +5,12 @@ edits of an earlier attempt are stale by that name.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.core import cards, setup
 from bot.core.gate import OPERATOR, gate, off
-from bot.core.known import Known, Serving, turn_name
+from bot.core.known import Known, Served, Serving, turn_name
 from bot.core.records import Spent, Turn
 from bot.core.talk import (
     LABEL,
@@ -30,6 +31,7 @@ from bot.core.talk import (
     Submit,
     short,
 )
+from bot.core.trained import Adapter, draft_of, run_of
 from bot.core.words import Words
 
 STREAM = "chat"
@@ -179,7 +181,9 @@ def model(event: Event, known: Known, text: str) -> list[Effect]:
     if not (name := text.strip()):
         listed = _listed(known, serving, known.words("model.here", name=cards.quoted(used(known, serving))))
         return [replace(listed, open=True)]
-    if name not in [one.name for one in serving.models]:
+    if _is_theirs(known, name):
+        return tune_in(event, known, name)
+    if name not in [one.name for one in offers(known, serving)]:
         return [_listed(known, serving, known.words("model.unknown", name=cards.quoted(name)))]
     told = Answer(known.words("model.set", name=cards.quoted(name)))
     return [Save(replace(known.conversation, place=event.place, model=name)), told]
@@ -192,12 +196,82 @@ def used(known: Known, serving: Serving) -> str:
 
 def _listed(known: Known, serving: Serving, lead: str) -> Answer:
     here, lines, found = used(known, serving), [lead], list[Button]()
-    for one in serving.models[:LISTED]:
+    for one in offers(known, serving)[:LISTED]:
         name = "model.adapter" if one.parent else "model.base"
         lines.append(known.words(name, name=cards.quoted(one.name), parent=cards.quoted(one.parent)))
         if one.name != here and len(f"chat.use|{one.name}") <= TOKEN:
             found.append(Button(cards.clip(one.name, LABEL), f"chat.use|{one.name}"))
     return Answer("\n".join(lines), buttons=tuple(found), private=True)
+
+
+def offers(known: Known, serving: Serving) -> tuple[Served, ...]:
+    """The models that somebody may choose: of those that were taught here, whatever others have taught is theirs alone."""
+    return tuple(one for one in serving.models if not run_of(one.name) or _is_theirs(known, one.name))
+
+
+def _is_theirs(known: Known, name: str) -> bool:
+    """Whether a name is that of a model taught by a draft of this person's, or of the one that answers here."""
+    mine = [*(one.id for one in known.drafts), *([known.draft.id] if _is_mine(known) and known.draft else [])]
+    return bool(run_of(name)) and (draft_of(name) in mine or name == known.conversation.model)
+
+
+def _is_mine(known: Known) -> bool:
+    return known.draft is not None and known.person.id in known.draft.authors
+
+
+# --- a model that was taught here
+
+
+def tune_in(event: Event, known: Known, name: str) -> list[Effect]:
+    """Let a model that was taught here answer in this conversation. It is loaded when it is first asked."""
+    adapter, serving = known.adapter(), known.serving()
+    if adapter is None or serving is None:
+        return _looks(known, name)
+    if refused := _unfit(event, known, adapter, serving):
+        return refused
+    lines = [known.words("tuned.set", name=cards.quoted(name), base=cards.quoted(adapter.base))]
+    if not (serving.ours or adapter.base in _bases(serving)):
+        lines.append(known.words("tuned.perhaps", base=cards.quoted(adapter.base)))
+    back = [one for one in _bases(serving)[:1] if len(f"chat.use|{one}") <= TOKEN]
+    buttons = tuple(cards.button(known.words, "tuned.back", f"chat.use|{one}") for one in back)
+    here = replace(known.conversation, place=event.place, model=name)
+    return [Save(here), Answer(" ".join(lines), buttons=buttons)]
+
+
+def beside_base(event: Event, known: Known, name: str) -> list[Effect]:
+    """Ask what is to be answered by a model that was taught here and by its base, side by side."""
+    adapter, serving = known.adapter(), known.serving()
+    if adapter is None or serving is None:
+        return _looks(known, name)
+    if refused := _unfit(event, known, adapter, serving):
+        return refused
+    bases = _bases(serving)
+    if not bases:
+        return [Answer(known.words("chat.no_list"), private=True)]
+    base = adapter.base if adapter.base in bases else bases[0]
+    return [Ask(comparing(known, serving, {"first": base, "second": name}))]
+
+
+def _looks(known: Known, name: str) -> list[Effect]:
+    looks = (Look("adapter", run_of(name)), Look("serving", ""))
+    return [one for one in looks if one.what not in known.found]
+
+
+def _unfit(event: Event, known: Known, adapter: Adapter, serving: Serving) -> list[Effect]:
+    """What somebody hears of a model that was taught here and cannot answer now."""
+    if serving.state == "absent":
+        return setup.absent(event, known)
+    if not adapter.there:
+        return [Answer(known.words("problem.adapter.gone"), private=True)]
+    bases = _bases(serving)
+    if serving.ours and bases and adapter.base not in bases:
+        served = cards.quoted(bases[0])
+        return [Answer(known.words("tuned.other", base=cards.quoted(adapter.base), served=served), private=True)]
+    return []
+
+
+def _bases(serving: Serving) -> list[str]:
+    return [one.name for one in serving.models if not one.parent]
 
 
 # --- two side by side
@@ -210,25 +284,26 @@ def compare(event: Event, known: Known, text: str) -> list[Effect]:
         return [Look("serving", "")]
     if serving.state == "absent":
         return setup.absent(event, known)
-    names = [one.name for one in serving.models]
-    if len(names) < 2:
+    names = [one.name for one in offers(known, serving)]
+    if len(names) < 2 and not text.strip():
         return [Answer(known.words("compare.few" if names else "chat.no_list"), private=True)]
     if not text.strip():
-        return [Ask(comparing(known, serving))]
+        return [Ask(comparing(known, serving, {}))]
     found = re.fullmatch(r"(\S+)\s+(\S+?):?\s+(.+)", text.strip(), re.S)
     if not found:
         return [Answer(known.words("compare.usage"), private=True)]
-    wrong = next((name for name in found.groups()[:2] if name not in names), "")
+    wrong = next((name for name in found.groups()[:2] if name not in names and not _is_theirs(known, name)), "")
     if wrong:
         return [_listed(known, serving, known.words("model.unknown", name=cards.quoted(wrong)))]
     return _sides(event, known, (found[1], found[2]), found[3])
 
 
-def comparing(known: Known, serving: Serving, sent: Submit | None = None) -> Dialog:
-    """Which two, and what is asked."""
-    words, names = known.words, [one.name for one in serving.models[:OPTIONS]]
+def comparing(known: Known, serving: Serving, chosen: Mapping[str, str]) -> Dialog:
+    """Which two, and what is asked; `chosen` is what is filled in already."""
+    words, typed = known.words, chosen
+    theirs = [typed[side] for side in ("first", "second") if _is_theirs(known, typed.get(side, ""))]  # one not loaded yet
+    names = [*dict.fromkeys([*theirs, *(one.name for one in offers(known, serving))])][:OPTIONS]
     options = tuple((name, cards.clip(name, LABEL)) for name in names)
-    typed = dict(sent.values) if sent else {}
     fields = (
         Field("first", words("field.compare.first"), typed.get("first") or names[0], options=options),
         Field("second", words("field.compare.second"), typed.get("second") or names[1], options=options),
@@ -242,15 +317,15 @@ def compared(event: Event, known: Known, sent: Submit) -> list[Effect]:
     serving = known.serving()
     if serving is None:
         return [Look("serving", "")]
-    names = [one.name for one in serving.models]
     first, second = (sent.values.get(name, "") for name in ("first", "second"))
+    names = [*(one.name for one in offers(known, serving)), *(one for one in (first, second) if _is_theirs(known, one))]
     if len(names) < 2:
         return [Answer(known.words("chat.no_list"), private=True)]
     errors = {name: known.words("compare.which") for name in ("first", "second") if sent.values.get(name) not in names}
     if not sent.values.get("question", "").strip():
         errors["question"] = known.words("problem.missing")
     if errors:
-        return [Refuse(comparing(known, serving, sent), errors)]
+        return [Refuse(comparing(known, serving, sent.values), errors)]
     return off(known, "chat") or gate(event, known, "chat") or _sides(event, known, (first, second), sent.values["question"])
 
 

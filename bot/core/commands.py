@@ -21,6 +21,7 @@ from bot.core import (
     privacy,
     setup,
     submitting,
+    training,
 )
 from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
@@ -197,6 +198,7 @@ COMMANDS = {
             draft=True,
             takes=(Takes("count", required=True),),
         ),
+        Spec("train", lambda event, known, text: training.press(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
         Spec(
             "submit",
             lambda event, known, text: submitting.before_submit(event, known, _of(known)),
@@ -228,7 +230,7 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
         found = _paths(known, prefix)
     elif name in ("model", "compare"):
         found = _models(known, prefix)
-    elif name in ("draft", "discard", "precheck", "generate", "submit"):
+    elif name in ("draft", "discard", "precheck", "generate", "train", "submit"):
         found = [draft.id for draft in known.drafts if draft.id.startswith(prefix)]
     elif name == "cancel":
         found = [draft.run for draft in known.drafts if draft.run and draft.run.startswith(prefix)]
@@ -242,7 +244,8 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
 def _models(known: Known, prefix: str) -> list[str]:
     """Names of models, as a second one after a first too: from what was last seen of them."""
     before, space, begun = prefix.rpartition(" ")
-    return [f"{before}{space}{one.name}" for one in known.chat.models if one.name.startswith(begun) and one.name != before]
+    names = [one.name for one in chatting.offers(known, known.chat)]
+    return [f"{before}{space}{name}" for name in names if name.startswith(begun) and name != before]
 
 
 def _paths(known: Known, prefix: str) -> list[str]:

@@ -24,6 +24,7 @@ from bot.core import (
     setup,
     submitting,
     today,
+    training,
 )
 from bot.core.commands import COMMANDS, is_author
 from bot.core.contribute import FORMS
@@ -49,7 +50,7 @@ from bot.core.talk import (
     Unsaid,
 )
 
-NAMED = ("submit", "discard", "precheck", "generate")  # commands behind which a draft may be named
+NAMED = ("submit", "discard", "precheck", "generate", "train")  # commands behind which a draft may be named
 SENDING = ("submit", "overwrite", "signer", "sign")  # the buttons of a draft that belong to the feature `submit`
 
 
@@ -133,7 +134,7 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
             return off(known, "chat") or chatting.press(event, known, verb, value)
         case "faq":
             return off(known, "faq") or asking.press(event, known, verb, value.partition(".")[2])
-        case "draft" | "sample" if known.draft:
+        case "draft" | "sample" | "tuned" if known.draft:
             return _of_draft(event, known, known.draft, action, value)
         case _:
             return [_stale(known)]
@@ -156,6 +157,8 @@ def _of_draft(event: Event, known: Known, draft: Draft, action: str, value: str)
         return refused
     if kind == "sample":
         return generating.of_samples(event, known, draft, verb, value)
+    if kind == "tuned":
+        return training.of_tuned(event, known, draft, verb, value)
     return _draft_press(event, known, draft, verb, value.partition(".")[2])
 
 
@@ -176,6 +179,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "open": drafting.resume,
         "precheck": prechecking.press,
         "generate": generating.press,
+        "train": training.press,
         "submit": submitting.before_submit,
         "overwrite": submitting.overwrite,
         "reread": documents.again,
@@ -244,6 +248,8 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
     until = _until(known, draft, moved)
     if until == prechecking.STAGE:
         return prechecking.moved(event, known, draft, moved)
+    if until in training.STAGES:
+        return training.moved(event, known, draft, moved)
     if until in generating.STAGES:
         return generating.moved(event, known, draft, moved)
     run = Run(moved.run, moved.state, moved.facts, "propose")
@@ -265,8 +271,10 @@ def _until(known: Known, draft: Draft, moved: Moved) -> str:
     One that was refused has no record of that; then what is signed was to be submitted.
     """
     stage = moved.stage or moved.facts.get("stage", "")
-    told = "propose" if "branch" in moved.facts else prechecking.STAGE if "verdict" in moved.facts else stage
     recorded = known.run.until if known.run and known.run.id == moved.run else ""
+    if stage in training.STAGES or (recorded == training.UNTIL and stage in generating.STAGES):
+        return training.UNTIL  # which begins with samples where something about them is new
+    told = "propose" if "branch" in moved.facts else prechecking.STAGE if "verdict" in moved.facts else stage
     guessed = "" if draft.signed or moved.run != submitting.run_of(draft) else prechecking.STAGE
     return told or recorded or guessed
 

@@ -6,7 +6,15 @@ from bot.core.talk import Answer, Command, Effect, Event, Moved, Opened, Press, 
 
 FEATURES = ("faq", "chat", "drafts", "submit")  # what an operator can pause, or leave out for a workspace
 # What quotas count, with the feature that it belongs to.
-ACTS = {"ask": "faq", "chat": "chat", "draft": "drafts", "precheck": "drafts", "generate": "drafts", "submit": "submit"}
+ACTS = {
+    "ask": "faq",
+    "chat": "chat",
+    "draft": "drafts",
+    "precheck": "drafts",
+    "generate": "drafts",
+    "train": "drafts",
+    "submit": "submit",
+}
 OPERATOR = "operator"
 FEW = 3  # a quota that has less left is told
 
@@ -67,7 +75,7 @@ def quotas(event: Event, known: Known) -> list[Effect]:
     """What the person's quotas have left."""
     lines = []
     there = known.chat.state != "absent"
-    needs = {"chat": there, "precheck": there, "generate": known.chat.teacher}
+    needs = {"chat": there, "precheck": there, "generate": known.chat.teacher, "train": known.chat.teacher}
     for act in (one for one in ACTS if needs.get(one, True)):
         verdict = _verdict(event, known, act)
         count = known.words("quota.none") if verdict.left < 0 and verdict else max(0, verdict.left + bool(verdict))

@@ -4,11 +4,14 @@ A draft that waits comes first where it is the person's own. Outside drafts the 
 a source, and the model gets what the FAQ does not know.
 """
 
-from bot.core import asking, bringing, cards, chatting, drafting, setup
+from bot.core import asking, bringing, cards, chatting, drafting, form, setup
+from bot.core.contribute import FORMS
 from bot.core.gate import gate, off
 from bot.core.known import Known
+from bot.core.reading import pairs
 from bot.core.records import Draft
 from bot.core.talk import Answer, Effect, Event, Said
+from bot.core.trained import draft_of
 
 SURE = 0.9  # the FAQ's score where it must be sure
 KEYWORDS = 2  # words that people type as into a search
@@ -26,12 +29,20 @@ def said(event: Event, known: Known, said: Said) -> list[Effect]:
         return gate(event, known, "draft") or drafting.begin(event, known, kind, wish)
     if draft is None or not mine:
         return _outside(event, known, said.text, draft)
+    if _to_the_tuned(known, draft, said.text):
+        return off(known, "chat") or gate(event, known, "chat") or chatting.ask(event, known, said.text)
     aside = None if off(known, "faq") else asking.aside(event, known, draft, said.text)
     if aside is not None:
         return aside
     if refused := off(known, "drafts"):
         return refused
     return drafting.said(event, known, draft, said.text, said.message, asking.meant(known, draft))
+
+
+def _to_the_tuned(known: Known, draft: Draft, text: str) -> bool:
+    """Whether a text is for the model that the draft has taught: it answers in its thread, and nothing else waits for it."""
+    waits = form.stands(FORMS[draft.form], draft.answers, draft.asked)
+    return bool(text.strip()) and not waits and draft_of(known.conversation.model) == draft.id and not pairs(text, known.words)
 
 
 def _reworded(event: Event, known: Known, draft: Draft | None, said: Said) -> list[Effect]:

@@ -7,6 +7,7 @@ from typing import Literal
 from bot.core.records import Asked, Conversation, Draft, Person, Run, Turn
 from bot.core.rules import EVERYONE, Role
 from bot.core.talk import Command, Event, Moved, Press, Said, Submit, Unsaid, short
+from bot.core.trained import Adapter, Curve, Exported, Scores
 from bot.core.words import Words
 from pipeline import taxonomy
 from pipeline.errors import Problem
@@ -93,13 +94,15 @@ class Serving:
     """How the model of the chat stands, and which there are, the default one first.
 
     "absent": nothing is set up. "starting": it comes, or comes back. `models` may be empty while it does not answer.
-    `grounded`: it may write the answers of the FAQ. `teacher`: there is a model that samples can be made with.
+    `grounded`: it may write the answers of the FAQ. `teacher`: there is a model that samples can be made with. `ours`: they
+    are served by labbot itself, and go by the names that they have here.
     """
 
     state: Literal["absent", "starting", "ready"] = "absent"
     models: tuple[Served, ...] = ()
     grounded: bool = False
     teacher: bool = False
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +293,26 @@ class Known:
         assert found is None or isinstance(found, Mapping)
         return found
 
+    def curve(self) -> Curve | None:
+        found = self.found.get("curve")
+        assert found is None or isinstance(found, Curve)
+        return found
+
+    def scores(self) -> Scores | None:
+        found = self.found.get("scores")
+        assert found is None or isinstance(found, Scores)
+        return found
+
+    def exported(self) -> Exported | None:
+        found = self.found.get("export")
+        assert found is None or isinstance(found, Exported)
+        return found
+
+    def adapter(self) -> Adapter | None:
+        found = self.found.get("adapter")
+        assert found is None or isinstance(found, Adapter)
+        return found
+
     def brought(self) -> tuple[Brought, ...] | None:
         found = self.found.get("file")
         assert found is None or isinstance(found, tuple)
@@ -332,7 +355,7 @@ def runs(event: Event, draft: Draft | None) -> str:
             return run
         case Press(token) if token.startswith("run."):
             return token.partition("|")[2]
-        case Press(token) if token.startswith("sample."):
+        case Press(token) if token.startswith(("sample.", "tuned.")):
             return token.split("|")[1] if "|" in token else ""
         case Press(token) if token.startswith("setup.start|"):
             return f"{SETUP}{token.partition('|')[2]}"
@@ -345,11 +368,11 @@ def concerns(event: Event, conversation: Conversation) -> str:
     match event.act:
         case Moved(run):
             return run.partition(".")[0]
-        case Press(token) | Submit(token) if token.startswith(("draft.", "run.", "sample.")):
+        case Press(token) | Submit(token) if token.startswith(("draft.", "run.", "sample.", "tuned.")):
             return token.partition("|")[2].partition(".")[0]
         case Press(token) if token.startswith("faq.mine|"):
             return token.rpartition(".")[2]
-        case Command("draft" | "discard" | "precheck" | "generate" | "submit" | "cancel", text) if text.strip():
+        case Command("draft" | "discard" | "precheck" | "generate" | "train" | "submit" | "cancel", text) if text.strip():
             return text.split()[0].lower().partition(".")[0]
         case _:
             return conversation.draft

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from bot.core import cards, samples
+from bot.core import cards, samples, tuned
 from bot.core.contribute import KNOWLEDGE_FORM
 from bot.core.known import Brought, Entry, Excerpt, Known
 from bot.core.records import Asked, Draft, Run
@@ -28,12 +28,17 @@ from bot.core.words import Words
 from pipeline.errors import Problem
 
 TOLD = 2500  # characters of a list of changes; Slack's sections take 3,000
+KINDS = {  # by the last stage of a run: what its words are called, and the button that tries it again
+    "precheck": ("precheck", "precheck"),
+    "mix": ("generate", "generate"),
+    "export": ("train", "train"),
+}
 ROOM = 10  # blocks of an entry's text; a card takes 12
 
 
 def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
     """The card of a run, edited at every step; its buttons are gone when it is done."""
-    kind, verb = {"precheck": ("precheck", "precheck"), "mix": ("generate", "generate")}.get(run.until, ("run", "submit"))
+    kind, verb = KINDS.get(run.until, ("run", "submit"))
     title = cards.clip(words(f"{kind}.title", name=cards.name_of(record, words), id=run.id), TITLE)
     text = "\n".join(filter(None, (_told(record, run, words), stands(run, words))))
     blocks: list[Block] = [Text(text)]
@@ -46,11 +51,14 @@ def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
 
 
 def _told(record: Draft, run: Run, words: Words) -> str:
+    document = record.form == KNOWLEDGE_FORM.name
     match run.until:
         case "precheck":
             return _precheck(run, words)
         case "mix":
-            return samples.told(run, words, document=record.form == KNOWLEDGE_FORM.name)
+            return samples.told(run, words, document=document)
+        case "export":
+            return tuned.told(run, words, document=document)
         case _:
             return _submit(run, words)
 

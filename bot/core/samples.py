@@ -236,19 +236,20 @@ def end(draft: Draft, run: Run, report: Report, words: Words) -> Card:
         words("generate.no_replay") if run.facts.get("replay") == "none" else "",
     )
     buttons = (
+        cards.button(words, "train", f"draft.train|{draft.id}", "good"),
         *((more(run, words),) if number(run.facts, "wanted") else ()),
         cards.button(words, "samples", f"sample.page|{run.id}|kept.0"),
         *(() if draft.state == "submitted" else (cards.button(words, "submit", f"draft.submit|{draft.id}", "good"),)),
     )
     title = words("generate.done.end", name=cards.clip(cards.name_of(draft, words), 40), counts=counted(run.facts, words))
-    return Card(cards.clip(title, TITLE), _with_page(run, report, lines, words), buttons)
+    return Card(cards.clip(title, TITLE), with_page(run.id, report, lines, words), buttons)
 
 
-def _with_page(run: Run, report: Report, lines: Iterable[str], words: Words) -> tuple[Block, ...]:
+def with_page(run: str, report: Report, lines: Iterable[str], words: Words) -> tuple[Block, ...]:
     """Lines, and the run's page below them where there is one; of one that is too large it is said where it lies."""
-    large = words("generate.report.large", id=run.id) if report.where and not report.text else ""
+    large = words("generate.report.large", id=run) if report.where and not report.text else ""
     text = "\n".join(filter(None, (*lines, large)))
-    page = (Attached(f"report-{run.id}.html", report.text, report.where),) if report.where else ()
+    page = (Attached(f"report-{run}.html", report.text, report.where),) if report.where else ()
     return (*((Text(text),) if text else ()), *page)
 
 
@@ -262,7 +263,7 @@ def failed(draft: Draft, run: Run, report: Report, words: Words) -> Card:
     """What to change, as far as the run says; each example that it names is a press away, and so is what was dropped."""
     found = [one for one in _listed(run.facts, "advice") if isinstance(one, dict)][:ADVISED]
     lines = [words("generate.advice", what=_advice(one, draft, words)) for one in found]
-    blocks = _with_page(run, report, (words("generate.advised"), *lines) if lines else (), words)
+    blocks = with_page(run.id, report, (words("generate.advised"), *lines) if lines else (), words)
     few = run.facts.get("code") in FEW
     buttons = (
         *_edits(draft, (one.get("seed") for one in found), words),

@@ -12,8 +12,9 @@ from bot.core.talk import Answer, Ask, Card, Code, Effect, Event, Look, Refuse, 
 
 DCO = "1.1"
 ACTIVE = ("waiting", "running", "stopping")
-Work = Literal["precheck", "generate", "submit"]
-WORK: dict[str, Work] = {"precheck": "precheck", "mix": "generate"}  # what a run does that goes on to this stage
+Work = Literal["precheck", "generate", "train", "submit"]
+# What a run does that goes on to this stage.
+WORK: dict[str, Work] = {"precheck": "precheck", "mix": "generate", "export": "train"}
 
 
 def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:

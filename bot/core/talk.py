@@ -28,6 +28,8 @@ DIALOG_FIELDS = 5  # Discord: top-level components of a modal
 FIELD_LABEL = 45  # Discord: label of a modal field
 FIELD_HINT = 100  # Discord: description of a modal field
 FIELD_TEXT = 3000  # Slack: plain_text_input; Discord allows 4,000
+FILE_BYTES = 10 * 2**20  # Discord: a file, where nobody pays for more; Slack names no limit
+ALT = 1000  # Discord: description of a picture, 1,024; Slack allows 2,000
 
 Style = Literal["plain", "good", "danger"]
 
@@ -217,12 +219,35 @@ class Code:
 class Attached:
     """A whole file to take away, never shown as text; `text` is "" where it is too large to be sent.
 
-    `where` it lies is told at labbot's own terminal only, whose people can open it there.
+    `where` it lies is told at labbot's own terminal only, whose people can open it there. With a `path` it is the file there
+    below the folder of `run`, read when it is sent: too much to be kept with a message, and not always text.
     """
 
     name: str
     text: str
     where: str
+    run: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that a run draws again and again: the file at `path` below its folder, read when it is sent.
+
+    Of another `version` it is another picture, and shown anew in its place. `alt` says in words what can be seen, `drawn`
+    the same with signs, for a terminal, which also tells `where` it lies.
+    """
+
+    name: str
+    run: str
+    path: str
+    version: str
+    alt: str
+    drawn: str
+    where: str
+
+    def __post_init__(self) -> None:
+        assert 0 < len(self.alt) <= ALT, len(self.alt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +259,7 @@ class Bar:
         assert 0.0 <= self.fraction <= 1.0, self.fraction
 
 
-Block = Text | Steps | Code | Attached | Bar
+Block = Text | Steps | Code | Attached | Picture | Bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,8 +437,8 @@ class Look:
     run that read a document, a query ("#ID" for one passage) and how many; of "faq" a question and those before it; of
     "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; of "precheck" the run
     that made one; of "code" by what a code is kept and who typed it; of "accounts" the person whose platforms are wanted;
-    of "samples" a run, whether the kept or the dropped are wanted, how many to pass over and how many to show; of "report"
-    and of "thumbs" the run; "serving" has none.
+    of "samples" a run, whether the kept or the dropped are wanted, how many to pass over and how many to show; of "report",
+    "thumbs", "curve", "scores", "export" and "adapter" the run; "serving" has none.
     """
 
     what: Literal[
@@ -429,6 +454,10 @@ class Look:
         "samples",
         "report",
         "thumbs",
+        "curve",
+        "scores",
+        "export",
+        "adapter",
         "code",
         "accounts",
     ]

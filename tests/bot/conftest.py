@@ -10,10 +10,12 @@ import pytest
 from bot import house
 from bot import settings as settings_module
 from bot.faq import Faq
+from bot.play import TERMS
 from bot.settings import Settings
 from bot.store import Store
 from pipeline import demo
 from pipeline.memory import Memory
+from tests.bot.taught import COMMAND
 from tests.fakes.git_host import GitHost
 from tests.fakes.model import Model
 
@@ -29,6 +31,14 @@ The lighthouse was built in 1788 and shines nine miles. Keepers live in the towe
 
 Fish is sold on the quay at six in the morning.
 """
+
+
+@pytest.fixture(autouse=True)
+def taught(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the transcripts in which a model learns, nobody waits for that."""
+    played = getattr(request.node, "callspec", None)
+    if played and getattr(played.params.get("path"), "stem", "").startswith("train"):
+        monkeypatch.setattr("bot.play.TERMS", replace(TERMS, command=COMMAND))
 
 
 @pytest.fixture

@@ -42,6 +42,9 @@ class Door:
     def state(self, role: str) -> str:
         return self.there
 
+    def configured(self, role: str) -> bool:
+        return True
+
 
 @pytest.fixture
 async def door(model: Model) -> AsyncIterator[Door]:

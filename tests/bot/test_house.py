@@ -178,6 +178,7 @@ def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_chi
         "bot.__main__",
         "pipeline.__main__",
         "pipeline.stages.evaluate",
+        "pipeline.stages.export",
         "pipeline.stages.generate",
         "pipeline.stages.model",
         "pipeline.stages.precheck",

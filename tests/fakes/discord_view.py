@@ -47,6 +47,8 @@ def _components(components: Sequence[Json], files: Mapping[str, bytes], placed: 
                 name = _excerpted(component["content"])
                 if not (following["type"] == 13 and name and _name_of(following) in files):
                     lines.append(shown(component["content"]))
+            case 12:
+                placed.update(_name_in(item["media"]["url"]) for item in component["items"])
             case 13:
                 placed.add(_name_of(component))
                 above = _excerpted(components[index - 1].get("content", "")) if index else ""
@@ -56,7 +58,11 @@ def _components(components: Sequence[Json], files: Mapping[str, bytes], placed: 
 
 def _name_of(component: Json) -> str:
     """A file component's name, as it is sent (attachment://NAME) and as Discord says it."""
-    return str(component.get("name") or component["file"]["url"].rpartition("/")[2])
+    return str(component.get("name") or _name_in(component["file"]["url"]))
+
+
+def _name_in(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def _excerpted(content: str) -> str:

@@ -6,11 +6,13 @@ What a step of a recipe asks it answers as `tests.fakes.teacher` does, with the 
 """
 
 import asyncio
+from pathlib import Path
 
 from tests.fakes.openai_server import CUT, Asked, Server, Step, answer, chunk, finished, queued, streamed
 from tests.fakes.teacher import Teacher
 
 GATE = "||"
+PLAIN = {"content-type": "text/plain; charset=utf-8"}
 
 
 class Model(Server):
@@ -63,6 +65,12 @@ class Model(Server):
             case "/tokenize":
                 words = sum(len(one["content"].split()) + 1 for one in asked.body["messages"])
                 return (answer(200, {"count": words, "max_model_len": self.context, "tokens": []}),)
+            case "/v1/load_lora_adapter":
+                return (self._load(asked.body["lora_name"], Path(asked.body["lora_path"])),)
+            case "/v1/unload_lora_adapter":
+                known = self.names.pop(asked.body["lora_name"], None)
+                missing = answer(404, {"error": {"message": "there is no adapter of that name"}})
+                return (missing if known is None else answer(200, "Success: LoRA adapter removed.", PLAIN),)
             case "/v1/chat/completions" if asked.body["model"] not in self.names:
                 said = f"The model `{asked.body['model']}` does not exist."
                 return (answer(404, {"error": {"message": said, "code": "model_not_found"}}),)
@@ -72,6 +80,13 @@ class Model(Server):
                 return streamed(*self._queue(), *self._text(asked))
             case _:
                 return (answer(404, {"detail": "Not Found"}),)
+
+    def _load(self, name: str, path: Path) -> bytes:
+        """Take an adapter of the first model, from a GGUF that is there, by a name that is free."""
+        if name in self.names or not path.read_bytes().startswith(b"GGUF"):
+            return answer(400, {"error": {"message": f"the name {name!r} is in use, or {path} is no adapter"}})
+        self.names[name] = next(one for one, parent in self.names.items() if not parent)
+        return answer(200, f"Success: LoRA adapter '{name}' added successfully.", PLAIN)
 
     def _queue(self) -> list[Step]:
         steps: list[Step] = []

@@ -62,7 +62,16 @@ class Front:
         acks = Acks(house.memory, PLATFORM)
         self.answering = Answering(self.wire, acks, self.counts, lambda: str(self.client.application_id), clock)
         self.speaker = Speaker(
-            house.store, self.wire, self.budget, self.threads, self.answering, self, settings.words, clock, _cdn
+            house.store,
+            self.wire,
+            self.budget,
+            self.threads,
+            self.answering,
+            self,
+            settings.words,
+            clock,
+            _cdn,
+            house.look.content,
         )
         self.of_message = menu.of_message(settings.words)
         self.ready = asyncio.Event()

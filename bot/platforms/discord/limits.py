@@ -12,6 +12,7 @@ CONTENT = 2000  # messages; the spec's 4,000 are for people who pay
 FILES = 10  # attachments of a message: messages
 FILE_BYTES = 10 * 1024 * 1024  # of one file, where neither a server nor an interaction says more: reference
 REQUEST_BYTES = 25 * 1024 * 1024  # of all that is sent at once: reference
+SENT_BYTES = REQUEST_BYTES - 1024 * 1024  # of the files; the rest is for the message itself and the form around them
 FILE_NAME = 1024  # spec, MessageAttachmentRequest
 NONCE = 25  # messages; with enforce_nonce the same nonce is the same message for "the past few minutes"
 EPHEMERAL = 1 << 6  # flags: messages

@@ -8,10 +8,12 @@ code that is too long, or holds a fence itself, becomes a file. Nobody is notifi
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
+from bot.contents import Contents, held
 from bot.core.cards import clip, shown
-from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Picture, Steps, Text
 from bot.platforms.discord import limits
 from bot.platforms.discord.prose import fenced, literal, prose
 from bot.split import LEAST, pieces, size
@@ -28,7 +30,7 @@ LONGEST = 3 * PIECES * limits.CONTENT  # characters of an answer beyond which no
 ANSWER_FILE = "answer.md"
 TICKED = ("yes", "no")  # the values of a box: a modal says only whether it is ticked
 
-_ROW, _BUTTON, _SELECT, _INPUT, _TEXT, _FILE, _CONTAINER = 1, 2, 3, 4, 10, 13, 17
+_ROW, _BUTTON, _SELECT, _INPUT, _TEXT, _GALLERY, _FILE, _CONTAINER = 1, 2, 3, 4, 10, 12, 13, 17
 _LABEL, _UPLOAD, _RADIOS, _CHECKBOX = 18, 19, 21, 23
 
 Json = dict[str, Any]
@@ -86,19 +88,33 @@ class _Sheet:
         if self.components > 0 and size(excerpt) <= self.left:
             self.components -= 1
             above = self.text(excerpt)
-        return [*above, *self.file(name, code.text)]
+        return [*above, *self.file(name, _bytes(code.text))]
 
-    def file(self, name: str, text: str) -> list[Json]:
-        """A whole text as a file, where there may be one more."""
-        if len(self.files) == limits.FILES:
-            return []
+    def file(self, name: str, content: bytes) -> list[Json]:
+        """A whole file, where there is something in it and there may be one more."""
+        url = self._attached(name, content)
+        return [{"type": _FILE, "file": {"url": url}}] if url else []
+
+    def picture(self, picture: Picture, content: bytes) -> list[Json]:
+        url = self._attached(picture.name, content)
+        item = {"media": {"url": url}, "description": shown(picture.alt)}
+        return [{"type": _GALLERY, "items": [item]}] if url else []
+
+    def _attached(self, name: str, content: bytes) -> str:
+        """The address of a file by which the message's components name it; "" where it cannot be sent."""
+        sent = sum(len(one) for _, one in self.files)
+        if not content or len(self.files) == limits.FILES or sent + len(content) > limits.SENT_BYTES:
+            return ""
         file = _unique(_file_name(name), [taken for taken, _ in self.files])
-        self.files.append((file, _bytes(text)))
-        return [{"type": _FILE, "file": {"url": f"attachment://{file}"}}]
+        self.files.append((file, content))
+        return f"attachment://{file}"
 
 
-def card(card: Card, *, ping: str = "") -> Payload:
-    """A card as a message of Components v2. `ping`: the Discord id of the one person whom it notifies."""
+def card(card: Card, *, ping: str = "", contents: Contents = MappingProxyType({})) -> Payload:
+    """A card as a message of Components v2. `ping`: the Discord id of the one person whom it notifies.
+
+    `contents`: of the files of runs that it names.
+    """
     controls = [*_rows(card.buttons), *_choice(card.choice)]
     within = limits.COMPONENTS - 1 - sum(1 + len(row["components"]) for row in controls)
     sheet = _Sheet(within - 1 - len(card.blocks))
@@ -116,8 +132,10 @@ def card(card: Card, *, ping: str = "") -> Payload:
                 made[index] = sheet.text(literal(bar_line(block)))
             case Code():
                 made[index] = sheet.code(block)
-            case Attached(name, text) if text:
-                made[index] = sheet.file(name, text)
+            case Attached(name):
+                made[index] = sheet.file(name, held(block, contents))
+            case Picture():
+                made[index] = sheet.picture(block, held(block, contents))
     parts = [*title, *(part for some in made for part in some), *controls] or [{"type": _TEXT, "content": "…"}]
     container: Json = {"type": _CONTAINER, "components": parts}
     if (colour := _colour(card)) is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from bot.contents import Read, contents, nothing
 from bot.core.talk import Answer, Button, Card, Dialog, Event, File, direct, short
 from bot.core.words import Table, Words, pick
 from bot.platforms.discord import limits, render
@@ -35,7 +36,10 @@ FORM, SHOW = "form", "show"  # buttons of this platform's own: open a dialog, sh
 
 
 class Speaker:
-    """The voice. `clock` is wall time in seconds, `cdn` tells how the addresses of files begin that people have sent."""
+    """The voice. `clock` is wall time in seconds, `cdn` tells how the addresses of files begin that people have sent.
+
+    `read` reads the files of runs that messages bring along.
+    """
 
     def __init__(
         self,
@@ -48,9 +52,10 @@ class Speaker:
         tables: Mapping[str, Table],
         clock: Callable[[], float],
         cdn: Callable[[], tuple[str, ...]],
+        read: Read = nothing,
     ) -> None:
         self.store, self.wire, self.budget, self.threads = store, wire, budget, threads
-        self.answering, self.guilds, self.tables, self.clock, self.cdn = answering, guilds, tables, clock, cdn
+        self.answering, self.guilds, self.tables, self.clock, self.cdn, self.read = answering, guilds, tables, clock, cdn, read
         self.rooms: Rooms = threads.rooms
         self.posts = Posts(wire, threads)
         self.edits = Edits(store, self.posts, budget, answering.acks, self._drawn, self._again, clock)
@@ -82,7 +87,7 @@ class Speaker:
         ping = (await self.rooms.user(message.ping)).id if message.ping else ""
         match message.body:
             case Card():
-                return [render.card(message.body, ping=ping)]
+                return [render.card(message.body, ping=ping, contents=await contents(message.body, self.read))]
             case Answer():
                 found = render.answer(message.body, ping=ping)
                 return found if len(found) == 1 or not message.to else [_alone(message.body)]
@@ -211,6 +216,7 @@ class Speaker:
         one = await self.answering.of(message.event)
         pressed = one is not None and one.ack.message == ids[0] and len(ids) == len(payloads) == 1
         if one and pressed and await self.answering.edit(one, message.key, unflagged(payloads[0])):
+            self.posts.changed(ids[0])
             self.edits.note(ids[0])
             return address
         return await self.edits.bring(address, message, payloads)

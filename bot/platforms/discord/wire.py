@@ -39,6 +39,7 @@ class Refused(Exception):
     NO_ACCESS, NO_DIRECT, NO_PERMISSION, BAD_TOKEN = 50001, 50007, 50013, 50027
     OLD = 30046  # too many edits of a message that is older than an hour
     ARCHIVED = 50083
+    FORM = 50035  # something in the request is not as it must be
     THREAD_EXISTS = 160004
     NO_THREADS = 50024  # not in a channel of that kind: voice, for one
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bot.contents import Read, contents, nothing
 from bot.core import cards
 from bot.core.talk import Answer, Button, Card, Dialog, short
 from bot.core.words import Table, pick
@@ -22,15 +23,15 @@ QUOTED = 300  # characters of it
 class Drawing:
     """Draws. All but `payloads` are values in, values out."""
 
-    def __init__(self, store: Store, rooms: Rooms, tables: Mapping[str, Table]) -> None:
-        self.store, self.rooms, self.tables = store, rooms, tables
+    def __init__(self, store: Store, rooms: Rooms, tables: Mapping[str, Table], read: Read = nothing) -> None:
+        self.store, self.rooms, self.tables, self.read = store, rooms, tables, read
 
     async def payloads(self, message: Message) -> list[Payload]:
         """The message as Slack's messages. Raises Temporary."""
         ping = (await self.rooms.user(message.ping)).id.partition(".")[2] if message.ping else ""
         match message.body:
             case Card():
-                drawn = render.card(message.body, ping=ping)
+                drawn = render.card(message.body, ping=ping, contents=await contents(message.body, self.read))
                 return [self._with_files(drawn, message) if drawn.files else drawn]
             case Answer():
                 first, *rest = render.answer(message.body, ping=ping)

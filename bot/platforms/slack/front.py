@@ -66,7 +66,16 @@ class Front:
         store = house.store
         self.threads = Threads(self.wire, Rooms(house.memory, PLATFORM), store.retention.conversations_s, self._forgotten)
         self.dialogs = Dialogs(self.wire, house.memory, self._words)
-        self.speaker = Speaker(store, self.wire, self.threads, self.dialogs, house.settings.words, self._author, self._files)
+        self.speaker = Speaker(
+            store,
+            self.wire,
+            self.threads,
+            self.dialogs,
+            house.settings.words,
+            self._author,
+            self._files,
+            house.look.content,
+        )
         self.told = Told(house, self.workspaces, self.speaker, People(self.wire), clock, self.counts, self._words)
         self.ready = asyncio.Event()
         self.bolt = self._bolt(self.told)

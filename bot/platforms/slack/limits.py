@@ -11,6 +11,7 @@ TOTAL = 11_000  # characters of all blocks of a message: about 12,000, in no pag
 SECTION = 3000  # text of a section: blocks
 HEADER = 150  # blocks
 ACTIONS = 25  # elements of an actions block: blocks
+ALT = 2000  # alt_text of an image: blocks
 BUTTON = 75  # label of a button or of a feedback button: blocks
 TABLE_ROWS = 100  # blocks
 TABLE_COLUMNS = 20  # blocks

@@ -5,6 +5,7 @@ was lost its conversation is looked through before it is sent again. What this p
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from bot.core.talk import short
 from bot.ear import remember
-from bot.platforms.slack.render import Payload
+from bot.platforms.slack.render import Payload, pictured
 from bot.platforms.slack.threads import Room
 from bot.platforms.slack.wire import Refused, Unsure, Wire
 from pipeline.errors import Temporary
@@ -25,6 +26,7 @@ log = logging.getLogger("labbot.slack")
 
 EVENT = "labbot"  # the kind of our metadata
 WAITS_S = (0.0, 0.5, 2.0)  # before a message or a file is shown, and again where it is not there
+LOOKS_S = (0.0, 0.5, 1.0, 2.0)  # before each look whether Slack has looked at a picture: a block with one before is refused
 EARLIER_S = 120.0  # that much older a message may be than we believe: clocks differ
 SKEW_S = 1.0  # that much our clock may be ahead of Slack's
 SHOWN = "shown"
@@ -39,6 +41,7 @@ class Posts:
         self._known: OrderedDict[str, tuple[str, str]] = OrderedDict()  # by channel and key: the ts, and what it shows
         self._doubts: OrderedDict[str, float] = OrderedDict()  # what may have been posted, and since when
         self._whispered: OrderedDict[str, str] = OrderedDict()
+        self._pictures: OrderedDict[str, str] = OrderedDict()  # those that can be shown, and whose they are
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def put(self, room: Room, payload: Payload, key: str) -> str:
@@ -46,7 +49,7 @@ class Posts:
 
         Where the answer is lost it is looked for, and posted again if it is not there.
         """
-        name = _name(room, key)
+        name, payload = _name(room, key), await self._pictured(room, payload)
         async with self._busy.setdefault(name, asyncio.Lock()):
             ts = await self._brought(room, payload, key) or await self._posted(room, payload, key)
             self._doubts.pop(name, None)
@@ -140,7 +143,7 @@ class Posts:
                 channel=room.channel,
                 thread_ts=room.thread,
                 user=user,
-                blocks=payload.json.get("blocks"),
+                blocks=pictured(payload, ()).json.get("blocks"),
                 text=payload.json.get("text"),
             )
         except Unsure as error:
@@ -149,6 +152,7 @@ class Posts:
 
     async def change(self, room: Room, ts: str, payload: Payload, key: str, *, edit: bool = False, turn: bool = True) -> None:
         """Edit a message; a stream that an earlier process has begun in it is ended first."""
+        payload = await self._pictured(room, payload)
         given = {name: value for name, value in payload.json.items() if not name.startswith("unfurl")}
         given |= {"channel": room.channel, "ts": ts, "metadata": marked(key)}
         try:
@@ -178,6 +182,47 @@ class Posts:
             if error.code != "message_not_found":
                 raise
 
+    async def _pictured(self, room: Room, payload: Payload) -> Payload:
+        """The payload with its pictures, which Slack has by then; one that it does not take holds up nothing."""
+        if not payload.pictures:
+            return payload
+        ids = []
+        for name, content in payload.pictures:
+            try:
+                ids.append(await self._picture(room, name, content))
+            except Refused as error:
+                log.error("slack: picture %s is not shown: %s", name, error)
+                ids.append("")
+        return pictured(payload, ids)
+
+    async def _picture(self, room: Room, name: str, content: bytes) -> str:
+        """The id of a picture by which blocks show it, uploaded once; "" as long as Slack has not looked at it.
+
+        It is shared with nobody: whoever sees the message sees it.
+        """
+        row = f"bot:file:slack:{room.team}.{short(f'{name} {hashlib.sha256(content).hexdigest()}', 24)}"
+        async with self._busy.setdefault(row, asyncio.Lock()):
+            file = ((await self.memory.do("GET", row)) or b"").decode()
+            if not file:
+                file = await self._sent(room, name, content)
+                await self.wire.ask(room.team, "files.completeUploadExternal", files=[{"id": file, "title": name}])
+                await self.memory.do("SET", row, file, "EX", FILE_S)
+            if file not in self._pictures:
+                for wait_s in LOOKS_S:
+                    await asyncio.sleep(wait_s)
+                    told = (await self.wire.ask(room.team, "files.info", file=file)).get("file") or {}
+                    if told.get("mimetype"):
+                        remember(self._pictures, file, room.team)
+                        break
+            return file if file in self._pictures else ""
+
+    async def _sent(self, room: Room, name: str, content: bytes) -> str:
+        """Upload a file, which nobody sees yet; its id."""
+        given = await self.wire.ask(room.team, "files.getUploadURLExternal", filename=name, length=len(content))
+        await self.wire.send(str(given["upload_url"]), content)
+        self.wire.counts.sent["file"] += 1
+        return str(given["file_id"])
+
     async def share(self, room: Room, files: Sequence[tuple[str, bytes]], key: str) -> None:
         """Send files into a room, each once: which upload is a message's is noted before it is shown."""
         for number, (name, content) in enumerate(files):
@@ -190,13 +235,10 @@ class Posts:
         known, _, at = ((await self.memory.do("GET", row)) or b"").decode().partition(" ")
         if known == SHOWN or (known and await self._is_shown(room, known, float(at))):
             return
-        given = await self.wire.ask(room.team, "files.getUploadURLExternal", filename=name, length=len(content))
-        await self.wire.send(str(given["upload_url"]), content)
-        file, began = str(given["file_id"]), time()
+        file, began = await self._sent(room, name, content), time()
         await self.memory.do("SET", row, f"{file} {began}", "EX", FILE_S)
         await self._complete(room, file, name, began)
         await self.memory.do("SET", row, SHOWN, "EX", FILE_S)
-        self.wire.counts.sent["file"] += 1
 
     async def _complete(self, room: Room, file: str, name: str, began: float) -> None:
         """Show a file that was uploaded; again where nobody says whether it was done, and it was not."""

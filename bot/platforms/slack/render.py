@@ -7,11 +7,13 @@ that is too long becomes a file. Nobody is notified but `ping`. More than 400 li
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
+from bot.contents import Contents, held
 from bot.core.cards import clip, shown
-from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Button, Card, Choice, Code, Dialog, Field, Picture, Steps, Text
 from bot.platforms.slack import limits
 from bot.platforms.slack.prose import fallback, plain, prose, sections, unescaped
 from bot.platforms.slack.tables import tables
@@ -21,6 +23,7 @@ MARKS = {"done": "✔", "now": "▸", "open": "·", "wrong": "✘"}
 BAR = 20  # characters of a progress bar
 STYLES = {"plain": {}, "good": {"style": "primary"}, "danger": {"style": "danger"}}
 CHOICE = "choice"  # the action id of a card's select; its options' values are tokens
+PICTURE = "picture:"  # before the place of a picture, where its id is not known yet
 FEEDBACK = "feedback"  # the action id of two thumbs; their values are tokens
 VALUE = "value"  # the action id of a dialog's element; its block's id is the field's name
 AGAIN = "#"  # before the number of an action id that a view has already; the `value` is the token without it
@@ -42,10 +45,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The body of a message and the files that go with it, each a name and its bytes."""
+    """The body of a message and the files that go with it, each a name and its bytes.
+
+    `pictures` stand in image blocks of the body, each by its place here instead of an id of Slack's (`PICTURE`).
+    """
 
     json: Json
     files: tuple[tuple[str, bytes], ...] = ()
+    pictures: tuple[tuple[str, bytes], ...] = ()
 
 
 # --- cards -----------------------------------------------------------------------------------------------------------
@@ -57,6 +64,7 @@ class _Sheet:
     def __init__(self, *, left: int, blocks: int, files: int) -> None:
         self.left, self.blocks, self.room_for_files = left, blocks, files
         self.files: list[tuple[str, bytes]] = []
+        self.pictures: list[tuple[str, bytes]] = []
 
     def text(self, text: str) -> list[Json]:
         """Our markdown as sections."""
@@ -81,13 +89,21 @@ class _Sheet:
             return self._code(name, text)
         lines, characters = EXCERPT
         excerpt = "\n".join(text.split("\n")[:lines])[:characters].rstrip() + "\n…"
-        self.file(name, code.text)
+        self.file(name, code.text.encode("utf-8", "replace"))
         return self._code(name, excerpt) if size(excerpt) + size(name) <= self.left and self.blocks > 0 else []
 
-    def file(self, name: str, text: str) -> None:
-        """A whole text as a file, where there may be one more."""
-        if len(self.files) < self.room_for_files:
-            self.files.append((_file_name(name), text.encode("utf-8", "replace")))
+    def file(self, name: str, content: bytes) -> None:
+        """A whole file, where there is something in it and there may be one more."""
+        if content and len(self.files) < self.room_for_files:
+            self.files.append((_file_name(name), content))
+
+    def picture(self, picture: Picture, content: bytes) -> list[Json]:
+        if not content or self.blocks < 1:
+            return []
+        self.blocks -= 1
+        self.pictures.append((_file_name(picture.name), content))
+        alt = clip(picture.alt, limits.ALT // 2)
+        return [{"type": "image", "slack_file": {"id": f"{PICTURE}{len(self.pictures) - 1}"}, "alt_text": alt}]
 
     def _code(self, name: str, text: str) -> list[Json]:
         self._take(size(name) + size(text), 1)
@@ -100,18 +116,34 @@ class _Sheet:
         self.blocks -= blocks
 
 
-def card(card: Card, *, ping: str = "") -> Payload:
-    """A card as a message. `ping`: the Slack id of the one person whom it notifies. Room is left for a button a file."""
+def card(card: Card, *, ping: str = "", contents: Contents = MappingProxyType({})) -> Payload:
+    """A card as a message. `ping`: the Slack id of the one person whom it notifies. Room is left for a button a file.
+
+    `contents`: of the files of runs that it names.
+    """
     rows = [*_rows(card.buttons), *_choice(card.choice)]
     files = min(FILES, sum(isinstance(block, Code | Attached) for block in card.blocks))
     left = limits.TOTAL - _length(rows) - files * limits.BUTTON  # a button each may bring them
     sheet = _Sheet(left=left, blocks=limits.BLOCKS - SPARE - len(rows), files=files)
-    blocks = [*_body(card, sheet, _mention(ping)), *rows] or [_section("…")]
+    blocks = [*_body(card, sheet, _mention(ping), contents), *rows] or [_section("…")]
     texts = [block.text for block in card.blocks if isinstance(block, Text)]
-    return _payload(blocks, card.title.strip() or " ".join(texts[:1]), tuple(sheet.files))
+    made = _payload(blocks, card.title.strip() or " ".join(texts[:1]), tuple(sheet.files))
+    return replace(made, pictures=tuple(sheet.pictures))
 
 
-def _body(card: Card, sheet: _Sheet, mention: list[Json]) -> list[Json]:
+def pictured(payload: Payload, ids: Sequence[str]) -> Payload:
+    """The payload with Slack's ids of its pictures; without those that have none."""
+    blocks = []
+    for block in payload.json.get("blocks", ()):
+        place = str(block.get("slack_file", {}).get("id", "")) if block["type"] == "image" else ""
+        if not place.startswith(PICTURE):
+            blocks.append(block)
+        elif known := next(iter(ids[int(place.removeprefix(PICTURE)) :]), ""):
+            blocks.append({**block, "slack_file": {"id": known}})
+    return replace(payload, json={**payload.json, "blocks": blocks}, pictures=())
+
+
+def _body(card: Card, sheet: _Sheet, mention: list[Json], contents: Contents) -> list[Json]:
     """All of a card but its controls."""
     title = clip(card.title, limits.HEADER // 2) if size(shown(card.title)) > limits.HEADER else clip(card.title, limits.HEADER)
     head: list[Json] = [{"type": "header", "text": _plain(title)}] if title else []
@@ -129,8 +161,10 @@ def _body(card: Card, sheet: _Sheet, mention: list[Json]) -> list[Json]:
                 made[index] = sheet.line(bar_line(block))
             case Code():
                 made[index] = sheet.code(block)
-            case Attached(name, text) if text:
-                sheet.file(name, text)
+            case Attached(name):
+                sheet.file(name, held(block, contents))
+            case Picture():
+                made[index] = sheet.picture(block, held(block, contents))
     return [*head, *mention, *(part for some in made for part in some)]
 
 
@@ -385,7 +419,7 @@ def home(cards: Sequence[Card]) -> Json:
             break
         sheet.blocks -= len(rule) + len(rows)
         sheet.left -= _length(rows)
-        blocks += [*rule, *_body(one, sheet, []), *rows]
+        blocks += [*rule, *_body(one, sheet, [], {}), *rows]
     return {"type": "home", "blocks": _once(blocks) or [_section("…")]}
 
 

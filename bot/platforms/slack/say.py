@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
+from bot.contents import Read, contents, nothing
 from bot.core.talk import Answer, Card, Dialog, Event, File, direct, short
 from bot.core.words import Table, pick
 from bot.ear import remember
@@ -41,7 +42,10 @@ CLOSED = frozenset(
 
 
 class Speaker:
-    """The voice. `author` tells "TEAM.USER" of whoever an event came from, `files` how the addresses of files begin."""
+    """The voice. `author` tells "TEAM.USER" of whoever an event came from, `files` how the addresses of files begin.
+
+    `read` reads the files of runs that messages bring along.
+    """
 
     def __init__(
         self,
@@ -52,12 +56,13 @@ class Speaker:
         tables: Mapping[str, Table],
         author: Callable[[str], str],
         files: Callable[[], tuple[str, ...]],
+        read: Read = nothing,
     ) -> None:
         memory: Memory = store.memory
         self.store, self.wire, self.threads, self.dialogs = store, wire, threads, dialogs
         self.tables, self.author, self.files = tables, author, files
         self._refused: OrderedDict[str, str] = OrderedDict()  # events of which something was refused, and why
-        self.drawing = Drawing(store, threads.rooms, tables)
+        self.drawing = Drawing(store, threads.rooms, tables, read)
         self.posts = Posts(wire, memory)
         self.streams = Streams(store, wire, self.posts, self.drawing.payloads, self._bring)
 
@@ -321,7 +326,7 @@ class Speaker:
             elif action == SHARE:
                 await self._share(message, person)
             elif action == FILE and isinstance(message.body, Card):
-                files = render.card(message.body).files
+                files = render.card(message.body, contents=await contents(message.body, self.drawing.read)).files
                 where = direct("slack", person) if message.to else place
                 await self.posts.share(await self.threads.room(where), files[int(number) :][:1], short(f"{event}:{key}", 24))
         except NoDirect:
@@ -377,4 +382,4 @@ class Speaker:
 
 def shown(payload: Payload) -> dict[str, object]:
     """What an address of an interaction takes of a message."""
-    return {"text": payload.json["text"], "blocks": payload.json["blocks"]}
+    return {"text": payload.json["text"], "blocks": render.pictured(payload, ()).json["blocks"]}

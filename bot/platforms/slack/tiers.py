@@ -33,6 +33,7 @@ TIERS = {
     "conversations.replies": 50,
     "files.completeUploadExternal": 100,
     "files.getUploadURLExternal": 100,
+    "files.info": 100,
     "users.info": 100,
     "views.open": 100,
     "views.publish": 100,

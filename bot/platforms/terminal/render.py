@@ -5,7 +5,7 @@ import re
 from rich.text import Text as RichText
 
 from bot.core.cards import shown
-from bot.core.talk import Answer, Attached, Bar, Block, Button, Card, Choice, Code, Dialog, Steps, Text
+from bot.core.talk import Answer, Attached, Bar, Block, Button, Card, Choice, Code, Dialog, Picture, Steps, Text
 
 MARKS = {"done": "✔", "now": "▸", "open": "·", "wrong": "✘"}
 BAR = 20  # characters of a progress bar
@@ -57,6 +57,8 @@ def lines_of(block: Block) -> list[str]:
             return [f"--- {name}", *shown(text).rstrip("\n").split("\n"), "---"]
         case Attached(name, _, where):
             return [f"{name}: {shown(where)}"]
+        case Picture(name):
+            return [*shown(block.drawn).split("\n"), f"{name}: {shown(block.where)}"]
         case Bar():
             return [bar_line(block)]
 

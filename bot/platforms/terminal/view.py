@@ -22,7 +22,7 @@ from textual.widgets import Static
 
 from bot.core.cards import clip, shown
 from bot.core.records import Conversation
-from bot.core.talk import Answer, Attached, Button, Card, Choice, Code, Dialog, Steps
+from bot.core.talk import Answer, Attached, Button, Card, Choice, Code, Dialog, Picture, Steps
 from bot.core.talk import Text as Paragraph
 from bot.platforms.terminal.dialog import Chip
 from bot.platforms.terminal.render import MARKS, bar_line, styled
@@ -333,6 +333,9 @@ def blocks(card: Card) -> Text:
                 drawn.append(Text(f"{shown(name)}\n", INK["quiet"]).append(shown(text).rstrip("\n"), INK["code"]))
             case Attached(name, _, where):
                 drawn.append(Text(f"{shown(name)}: {shown(where)}", INK["quiet"]))
+            case Picture(name):
+                signs = Text(shown(block.drawn), INK["now"])
+                drawn.append(signs.append(f"\n{shown(name)}: {shown(block.where)}", INK["quiet"]))
             case _:
                 drawn.append(Text(shown(bar_line(block))))
     return Text("\n").join(drawn)

@@ -12,6 +12,7 @@ from bot.core.known import Checked, Entry, Excerpt, Finding, Known, Offer, Reply
 from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent, Turn
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
+from bot.core.trained import Adapter, Curve, Exported, Scores
 from bot.core.words import Words, pick
 from bot.look import brought
 from pipeline import qna
@@ -50,6 +51,10 @@ class Talk:
     checked: dict[str, Checked] = field(default_factory=dict)
     sampled: dict[object, Sampled] = field(default_factory=dict)  # by what is looked for
     report: Report = field(default_factory=Report)
+    curve: Curve = field(default_factory=Curve)
+    scores: Scores = field(default_factory=Scores)
+    exported: Exported = field(default_factory=Exported)
+    adapter: Adapter = field(default_factory=Adapter)
     thumbs: dict[str, str] = field(default_factory=dict)
     as_role: tuple[str, ...] = ("everyone",)
     maintainers: str = ""
@@ -109,6 +114,8 @@ class Talk:
             return {"samples": self.sampled.get(look.subject, Sampled()), "report": self.report, "thumbs": self.thumbs}[
                 look.what
             ]
+        if look.what in ("curve", "scores", "export", "adapter"):
+            return {"curve": self.curve, "scores": self.scores, "export": self.exported, "adapter": self.adapter}[look.what]
         if look.what == "entry":
             return self.entries.get(look.subject)
         assert isinstance(look.subject, Draft)

@@ -110,6 +110,11 @@ def test_a_run_has_a_card_in_every_state_with_buttons_only_while_they_do_somethi
     }
 
 
+@pytest.mark.parametrize("problem", [Problem("nobody.knows", "it broke"), Problem("train.no_weights", "it broke", facts={})])
+def test_a_problem_that_words_do_not_say_is_told_as_its_finder_told_it(problem: Problem) -> None:
+    assert cards.say_problem(WORDS, problem) == "it broke"
+
+
 @pytest.mark.parametrize(
     "build",
     [

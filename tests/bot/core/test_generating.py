@@ -384,6 +384,7 @@ def test_its_end_is_a_message_that_mentions_the_person_and_brings_the_page(whole
     ]
     assert end.card.blocks[-1] == Attached(f"report-{run}.html", "<p>", "/runs/report.html")
     assert [(one.label, one.token) for one in end.card.buttons] == [
+        ("Train", f"draft.train|{draft_of(whole).id}"),
         ("200 more", f"sample.more|{run}|440"),
         ("Samples", f"sample.page|{run}|kept.0"),
         ("Submit", f"draft.submit|{draft_of(whole).id}"),

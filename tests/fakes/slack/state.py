@@ -134,7 +134,10 @@ class Mention:
 
 @dataclass
 class File:
-    """`slow_s`: it takes so long to come down; `padding`: so many bytes more come than were said."""
+    """`slow_s`: it takes so long to come down; `padding`: so many bytes more come than were said.
+
+    `whole`: its upload is completed. `looks`: so often it is told before Slack has looked at it, and knows its kind.
+    """
 
     id: str
     team: "Team"
@@ -147,6 +150,8 @@ class File:
     shared: bool = False
     slow_s: float = 0.0
     padding: int = 0
+    whole: bool = False
+    looks: int = 0
 
 
 @dataclass(eq=False)

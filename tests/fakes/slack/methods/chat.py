@@ -28,8 +28,18 @@ def target(call: Call) -> Channel:
     return channel
 
 
+def drawn(call: Call) -> None:
+    """Raises Refused where an image block names a file that is not there as a whole, or that is no picture."""
+    for at, block in enumerate(call.args.get("blocks") or ()):
+        id = (block.get("slack_file") or {}).get("id") if isinstance(block, dict) else None
+        file = call.world.files.get(str(id))
+        if id and not (file and file.team is call.team and file.whole and not file.looks and file.kind.startswith("image/")):
+            raise Refused("invalid_blocks", [f"[ERROR] invalid slack file [json-pointer:/blocks/{at}/slack_file]"])
+
+
 def post(call: Call) -> Json:
     channel = target(call)
+    drawn(call)
     said = stored(limits.body_of(call.args)) | call.thread(channel)
     meta = limits.metadata_of(call.args)
     if meta:
@@ -65,6 +75,7 @@ def update(call: Call) -> Json:
         raise Refused("streaming_state_conflict")
     if channel.archived:
         raise Refused("is_inactive")
+    drawn(call)
     body = limits.body_of(call.args, most=limits.EDIT)
     if call.args.get("text") is None and call.args.get("markdown_text") is None:
         body.pop("text")  # an edit of the blocks alone leaves the text
@@ -93,6 +104,7 @@ def ephemeral(call: Call) -> Json:
         raise Refused("is_archived")
     if call.args.get("user") not in channel.members:
         raise Refused("user_not_in_channel")
+    drawn(call)
     said = stored(limits.body_of(call.args)) | call.thread(channel)
     made = call.world.post(channel, said | call.world.bot_fields(call.team), to=str(call.args["user"]))
     return {"message_ts": made.ts}

@@ -27,7 +27,7 @@ def complete(call: Call) -> Json:
     if call.args.get("channel_id"):
         _share(call, shown)
     for file in files:
-        file.shared = bool(call.args.get("channel_id"))
+        file.shared, file.whole = bool(call.args.get("channel_id")), True
     return {"files": shown}
 
 
@@ -46,7 +46,11 @@ def info(call: Call) -> Json:
     file = call.world.files.get(str(call.args["file"]))
     if file is None or file.content is None or file.team is not call.team:
         raise Refused("file_not_found")
-    return {"file": shelf.told(call.world, file), "comments": []}
+    told = shelf.told(call.world, file)
+    if file.looks:
+        file.looks -= 1
+        told |= {"mimetype": "", "filetype": "", "pretty_type": ""}  # as long as it is not looked at
+    return {"file": told, "comments": []}
 
 
 METHODS: Methods = {"files.getUploadURLExternal": url, "files.completeUploadExternal": complete, "files.info": info}
