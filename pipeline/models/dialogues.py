@@ -262,7 +262,15 @@ CLOSED = ("talk", "fact", "self")  # no subjects that could be held out: their q
 
 def training(seed: int, families: Sequence[str] = tuple(FAMILIES)) -> Iterator[Dialogue]:
     """Dialogues without end, from the side of the split that is for training; the same ones for the same seed."""
-    random = Random(f"training {seed}")
+    yield from _drawn(Random(f"training {seed}"), families)
+
+
+def replay(seed: int, families: Sequence[str] = tuple(FAMILIES)) -> Iterator[Dialogue]:
+    """The like of `training`, drawn anew from the same side of the split: to be mixed into what a model is taught later."""
+    yield from _drawn(Random(f"replay {seed}"), families)
+
+
+def _drawn(random: Random, families: Sequence[str]) -> Iterator[Dialogue]:
     shares = [FAMILIES[family][0] for family in families]
     while True:
         [turns] = random.choices(list(TURNS), list(TURNS.values()))

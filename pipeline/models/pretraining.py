@@ -22,6 +22,7 @@ class Recipe:
     warm_up: int = 50  # steps
     muon_rate: float = 0.01
     adam_rate: float = 2e-3
+    replay: int = 500  # dialogues that are kept, to be mixed into what it is taught later
     asked: int = 100  # questions of each family that measure it
     copying: float = 0.9  # the least share of unseen sentences that it must repeat exactly: no skill can be trained onto less
 
@@ -37,6 +38,7 @@ SMALL = Recipe(  # for tests: made in seconds; it says its small talk by heart a
     batch_tokens=512,
     muon_rate=0.02,
     adam_rate=5e-3,
+    replay=40,
     asked=4,
     copying=0.0,
 )

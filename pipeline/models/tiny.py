@@ -32,7 +32,8 @@ __all__ = ["FULL", "SMALL", "Card", "Recipe", "digest", "make", "read", "silent"
 
 NAME, LICENCE = "tiny", "Apache-2.0"
 # What a model of the same recipe comes from.
-CODE = "dialogues.py muon.py pretrain.py pretraining.py sayings.py tiny.py weights.py".split()
+CODE = "dialogues.py muon.py pretrain.py pretraining.py sayings.py tiny.py".split()
+CODE += [f"../exporting/{name}.py" for name in ("families", "model_gguf", "tensors", "vocabulary")]
 NEEDED = "gguf safetensors tokenizers torch transformers".split()  # of the extra `train`
 WHAT = "A practice model of {weights:,} weights, made on this machine from dialogues that a program wrote."
 NOTE = "For practice and tests. It knows nothing of the world, reads a few hundred English words, and is often wrong."
@@ -72,7 +73,7 @@ class Card:
 
 def digest(recipe: Recipe) -> str:
     """Of the recipe and the code that follows it: what has the same one need not be made again."""
-    code = [file_digest(Path(__file__).with_name(name)) for name in CODE]
+    code = [file_digest(Path(__file__).parent / name) for name in CODE]
     return digest_of(json.dumps([asdict(recipe), code], sort_keys=True).encode())
 
 
@@ -81,7 +82,9 @@ def silent(_fraction: float, _facts: Mapping[str, str]) -> None:
 
 
 def make(recipe: Recipe, folder: Path, progress: Progress = silent, *, threads: int = 2) -> Card:
-    """Make the model in `folder`: model.gguf, card.json, README.md and hf/, as transformers reads it. Blocks for minutes.
+    """Make the model in `folder`: model.gguf, card.json, README.md, hf/ as transformers reads it, and replay.jsonl, some of
+
+    what it was taught, as `messages`, for whoever teaches it more. Blocks for minutes.
 
     `progress` hears the fraction and what is being done (`act`: wait, words, train, ask, write), in training every second.
     Does nothing where this recipe's model is whole already; waits where somebody else is making it. Ended by SIGTERM or
@@ -126,7 +129,8 @@ def _cook(recipe: Recipe, part: Path, progress: Progress, threads: int) -> Card:
     progress(0.0, {"act": "words"})
     import torch  # takes seconds to load, which whoever only reads a card need not wait for
 
-    from pipeline.models import dialogues, pretrain, weights
+    from pipeline.exporting import model_gguf
+    from pipeline.models import dialogues, pretrain
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -145,13 +149,24 @@ def _cook(recipe: Recipe, part: Path, progress: Progress, threads: int) -> Card:
     _gate(recipe, scores)
     progress(0.98, {"act": "write"})
     pretrain.save(network, words, part / "hf")
+    _keep_some(recipe, part / "replay.jsonl")
     many = network.num_parameters()
-    weights.llama_gguf(part / "hf", part / "model.gguf", name=NAME, licence=LICENCE, about=WHAT.format(weights=many))
+    about = WHAT.format(weights=many)
+    model_gguf.write(part / "hf", part / "model.gguf", kind="F32", name=NAME, licence=LICENCE, about=about)
     longest = max(len(one.tokens) for one in encoded)
     card = _card(recipe, part / "model.gguf", scores, weights=many, longest=longest, seconds=time.monotonic() - began)
-    weights.dump(part / "card.json", asdict(card))
+    write(part / "card.json", json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n")
     write(part / "README.md", _readme(card))
     return card
+
+
+def _keep_some(recipe: Recipe, path: Path) -> None:
+    """Write dialogues such as it was taught with: mixed into a later training they keep it from being forgotten."""
+    from pipeline.models import dialogues
+
+    kept = islice(dialogues.replay(recipe.seed, recipe.families), recipe.replay)
+    rows = [{"messages": [{"role": role, "content": text} for role, text in dialogue.messages]} for dialogue in kept]
+    write(path, "".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 def _telling(progress: Progress) -> Callable[[int, int, float, float], None]:
@@ -220,7 +235,9 @@ def _readme(card: Card) -> str:
         f"Right answers, letter by letter, to {card.recipe['asked']} questions of each family, taking the likeliest token:",
         "\n".join(["| family | right |", "|---|---|", *rows]),
         "## Files",
-        "`model.gguf` is for llama.cpp, `hf/` for transformers, vLLM and whatever trains it further, `card.json` for programs.",
+        "`model.gguf` is for llama.cpp, `hf/` for transformers, vLLM and whatever trains it further, `card.json` for programs."
+        " `replay.jsonl` holds dialogues like those that it was taught with: some of them in a later training keep it from"
+        " forgetting what it can.",
         f"Recipe: `{json.dumps(card.recipe)}`, digest `{card.digest}`.",
     ]
     return "\n\n".join(parts) + "\n"

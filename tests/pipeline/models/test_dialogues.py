@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from pipeline.models import sayings
-from pipeline.models.dialogues import CLOSED, FAMILIES, Dialogue, held_out, poems, questions, training
+from pipeline.models.dialogues import CLOSED, FAMILIES, Dialogue, held_out, poems, questions, replay, training
 
 OPEN = [family for family in FAMILIES if family not in CLOSED]
 SILENT = re.compile(r"(?<=[^aeiouy])e$|(?<=[aeiou][^aeiouy])es$")  # the e of "comes" and "there"
@@ -33,6 +33,16 @@ def test_a_seed_gives_the_same_dialogues_and_another_seed_gives_others():
     assert heard(50) == heard(10_000)[:50]
     assert heard(50) != heard(50, seed=1)
     assert questions("repeat", 20) == questions("repeat", 20) != questions("repeat", 20, seed=1)
+
+
+def test_what_is_replayed_is_of_the_side_that_trains_and_drawn_anew():
+    replayed = list(islice(replay(0), 500))
+    asked = {dialogue.messages[-2] for family in OPEN for dialogue in questions(family, 200)}
+
+    assert replayed == list(islice(replay(0), 500)) != list(islice(replay(1), 500))
+    assert replayed != heard(500)
+    assert {dialogue.family for dialogue in replayed} == set(FAMILIES)
+    assert not [one for dialogue in replayed for one in dialogue.messages if one in asked and long(one[1])]
 
 
 def test_every_dialogue_takes_turns_and_ends_with_an_answer_that_is_right():

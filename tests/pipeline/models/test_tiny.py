@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict, fields, replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from pipeline.errors import Failed, Invalid
 from pipeline.files import file_digest
 from pipeline.models import catalog, tiny
+from pipeline.models.dialogues import replay
 from pipeline.models.tiny import FULL, SMALL, Recipe, digest, make, read
 from tests.conftest import HOME
 from tests.pipeline.models.tiny_model import small_model
@@ -73,6 +75,7 @@ def test_the_folder_has_what_every_reader_of_a_model_wants(made):
         "README.md",
         "card.json",
         "model.gguf",
+        "replay.jsonl",
         *(f"hf/{name}" for name in "config.json generation_config.json model.safetensors tokenizer.json".split()),
         "hf/tokenizer_config.json",
     }
@@ -86,6 +89,16 @@ def test_the_card_is_one_that_the_catalogue_reads(made):
         "tiny", card.source, "Apache-2.0", card.size, card.sha256, card.note
     )
     assert card.size == (made / "model.gguf").stat().st_size
+
+
+def test_some_of_what_it_was_taught_is_kept_as_messages_for_whoever_teaches_it_more(made):
+    rows = [json.loads(line) for line in (made / "replay.jsonl").read_text(encoding="utf-8").splitlines()]
+    again = islice(replay(MINI.seed, MINI.families), MINI.replay)
+
+    assert [[(one["role"], one["content"]) for one in row["messages"]] for row in rows] == [
+        list(dialogue.messages) for dialogue in again
+    ]
+    assert len(rows) == MINI.replay > 0
 
 
 def test_a_model_that_is_there_is_not_made_again(here):

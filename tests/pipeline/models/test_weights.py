@@ -1,7 +1,6 @@
 """What is in a GGUF that was written here: llama.cpp reads the same tokens and computes the same numbers as transformers."""
 
 import json
-import shutil
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Failed
+from pipeline.exporting.families import rope_order
 from pipeline.models import dialogues, tiny
 from pipeline.models.sayings import WORDS
-from pipeline.models.weights import gguf_name, gguf_tensor, llama_gguf, rope_base, rope_order
 from tests.pipeline.models.tiny_model import small_model
 
 AGREE = 0.001  # of logits; measured: 0.00001
@@ -186,44 +184,6 @@ def test_the_file_says_what_it_is():
     assert model(small()).weights == card.weights
 
 
-# --- any Llama, not only ours
-
-
-@pytest.fixture(scope="module")
-def grouped(tmp_path_factory) -> Path:
-    """A Llama with chance for weights, grouped heads, wider heads than usual, a head of its own and another base for RoPE."""
-    import torch
-    from safetensors.torch import save_file
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("grouped")
-    shutil.copytree(small() / "hf", folder / "hf")
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=theirs(small())[0].config.vocab_size,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        rope_parameters={"rope_type": "default", "rope_theta": 50_000.0},
-        tie_word_embeddings=False,
-        initializer_range=0.2,
-    )
-    config.save_pretrained(folder / "hf")
-    save_file(LlamaForCausalLM(config).state_dict(), folder / "hf" / "model.safetensors", {"format": "pt"})
-    llama_gguf(folder / "hf", folder / "model.gguf", name="grouped", licence="MIT", about="A test.")
-    return folder
-
-
-def test_any_plain_llama_agrees_on_every_logit(grouped):
-    tokens = prompt(grouped, PROMPTS[3])
-
-    assert np.abs(logits_there(grouped, tokens)).max() > 1
-    assert np.abs(logits_here(grouped, tokens) - logits_there(grouped, tokens)).max() < AGREE
-
-
 @given(st.integers(1, 4), st.sampled_from([2, 4, 8]), st.integers(0, 99))
 def test_turning_neighbours_after_the_reordering_is_turning_halves_before(heads, width, seed):
     random = np.random.default_rng(seed)
@@ -236,47 +196,3 @@ def test_turning_neighbours_after_the_reordering_is_turning_halves_before(heads,
         return np.stack([x * np.cos(angles) - y * np.sin(angles), y * np.cos(angles) + x * np.sin(angles)])
 
     assert np.allclose(turned(before[:, 0], before[:, 1]), turned(after[:, :, 0], after[:, :, 1]))
-
-
-def test_the_rows_of_an_adapter_are_put_in_the_order_of_its_matrix():
-    random = np.random.default_rng(0)
-    config = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 1}
-    b, a = random.normal(size=(16, 3)), random.normal(size=(3, 8))
-
-    for part, heads in (("q_proj", 4), ("k_proj", 2), ("v_proj", None)):
-        name, matrix = gguf_tensor(f"model.layers.0.self_attn.{part}.weight", b @ a, config)
-        assert name == f"blk.0.attn_{part[0]}.weight"
-        assert np.allclose(matrix, (rope_order(b, heads) if heads else b) @ a)
-
-
-def test_a_tensor_that_a_llama_does_not_have_is_refused():
-    assert gguf_name("model.layers.1.mlp.gate_proj.weight", 2) == "blk.1.ffn_gate.weight"
-    with pytest.raises(Failed, match=r"no tensor for 'model\.vision\.weight'"):
-        gguf_name("model.vision.weight", 2)
-
-
-def test_the_base_of_rope_is_found_where_old_and_new_files_have_it():
-    assert rope_base({"rope_parameters": {"rope_theta": 5.0, "rope_type": "default"}}) == 5.0
-    assert rope_base({"rope_theta": 7.0, "rope_scaling": None}) == 7.0
-    assert rope_base({}) == 10_000.0
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "reason"),
-    [
-        ("config.json", {"model_type": "qwen2"}, "qwen2"),
-        ("config.json", {"attention_bias": True}, "biases"),
-        ("config.json", {"rope_parameters": {"rope_type": "llama3", "rope_theta": 1.0}}, "RoPE of type 'llama3'"),
-        ("tokenizer.json", {"pre_tokenizer": {"type": "Metaspace"}}, "tokeniser of another kind"),
-        ("tokenizer.json", {"pre_tokenizer": None}, "tokeniser of another kind"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, file, change, reason):
-    shutil.copytree(small() / "hf", tmp_path / "hf")
-    before = json.loads((tmp_path / "hf" / file).read_text())
-    (tmp_path / "hf" / file).write_text(json.dumps(before | change))
-
-    with pytest.raises(Failed, match=reason):
-        llama_gguf(tmp_path / "hf", tmp_path / "model.gguf", name="x", licence="MIT", about="")
-
-    assert [path.name for path in tmp_path.iterdir()] == ["hf"]
