@@ -2,7 +2,7 @@
 # make check   format, lint, types, import contracts            make faults  kill and cut, every point of a session
 # make bench   figures of speed, for reading                    make clean   take away what was installed here
 # make model   set a model up, to chat with                     make test-vllm   the client against real servers
-# make test-page   report.html in a real Chromium
+# make test-page   report.html in a real Chromium               make tour    the whole product in a few minutes, offline
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 
@@ -22,12 +22,19 @@ PY := .venv/bin/python
 	$(PIP) --editable '.[dev,local,mlx,train]'
 	@touch $@
 
-.PHONY: run model test check faults test-vllm test-page bench clean
+.venv/tour: .venv/run
+	$(PIP) --editable '.[local,train]'
+	@touch $@
+
+.PHONY: run model tour test check faults test-vllm test-page bench clean
 run: .venv/run
 	@$(PY) -m bot terminal
 
 model: .venv/run
 	@$(PY) -m pipeline model setup $(NAME)
+
+tour: .venv/tour
+	@$(PY) -m pipeline.touring $(ARGS)
 
 check: .venv/dev
 	$(PY) -m ruff format --check .
@@ -59,6 +66,7 @@ bench: .venv/dev
 	$(PY) -m tests.bench.pool
 	$(PY) -m tests.bench.generation --short
 	$(PY) -m tests.bench.duplicates --short
+	$(PY) -m tests.bench.training
 	$(PY) -m tests.bench.discord --seconds 20 --conversations 20
 	$(PY) -m tests.bench.slack --seconds 20 --conversations 20 --workspaces 5
 

@@ -71,7 +71,7 @@ class RecipeConfig(Section):
 
     samples: int = Field(default=30, ge=1, le=100_000, description="samples asked for, for each source that trains")
     unseen: int = Field(
-        default=30, ge=0, le=50, description="the same for each seed example that is held out; 0 holds out none"
+        default=30, ge=0, le=1000, description="the same for each seed example that is held out; 0 holds out none"
     )
     reworded: int = Field(default=4, ge=0, le=20, description="rewordings of each question that trains")
     examples: int = Field(default=3, ge=1, le=20, description="seed examples shown with a request")

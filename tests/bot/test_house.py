@@ -176,18 +176,22 @@ def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_chi
     readers = {name_of(path) for path in MODULES if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
     begins = {
         "bot.__main__",
+        "bot.touring",
         "pipeline.__main__",
         "pipeline.stages.evaluate",
         "pipeline.stages.export",
         "pipeline.stages.generate",
         "pipeline.stages.model",
         "pipeline.stages.precheck",
+        "pipeline.touring.__main__",
+        "pipeline.training.shard",
     }
     hands_on = {
         "pipeline.stages.propose",
         "pipeline.models.install",
         "pipeline.models.running",
         "pipeline.pool.carrying",
+        "pipeline.touring.children",
         "pipeline.training.sharded",
     }  # git, pip, vLLM, torchrun
 
