@@ -108,7 +108,7 @@ def _compared(unseen: Mapping[str, Any]) -> Scores:
         share=float(told["share"]),
         low=float(told["low"]),
         high=float(told["high"]),
-        verdict=str(unseen["verdict"]),
+        verdict=str(unseen.get("withheld") or unseen["verdict"]),
     )
 
 

@@ -65,7 +65,7 @@ class Scores:
 
     `by` says what `before` and `after` count: of `asked` questions those that were right, the words shared with the wanted
     answer (F1, a mean), or those whose answer a judge preferred, neither in `same`. `share` is the tuned model's, in 95 of
-    100 cases between `low` and `high`. `verdict`: better, none, worse or few. `shared`: the questions chose the checkpoint,
+    100 cases between `low` and `high`. `verdict`: better, none, worse, few or cut. `shared`: they chose the checkpoint,
     too. `kept` are shares of what the base knew, before and after, and `lost` whether some of it is lost; None where that
     was not measured.
     """

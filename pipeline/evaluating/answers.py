@@ -21,7 +21,7 @@ from pipeline.training.learner import Learner
 from pipeline.training.rows import Message
 
 HOW = "greedy"
-TOGETHER, AT_ONCE = 16, 8192  # prompts computed at once, and tokens of all their answers: minutes on a slow machine, no more
+TOGETHER, AT_ONCE = 64, 8192  # prompts computed at once, and tokens of all their answers: minutes on a slow machine, no more
 LEAST, LEAST_LONG, MOST = 64, 512, 2048  # tokens of an answer: short ones, those that a judge compares, any
 BYTES = 2  # of a text a token has at least: tokenisers make 3 to 4 of English, and of few scripts less than 2
 
@@ -38,10 +38,11 @@ class Words(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model said; `trouble`: "cut" where its tokens were spent, "long" where the prompt left no room to answer."""
+    """What a model said; `trouble`: "cut" where its `tokens` were spent, "long" where the prompt left no room to answer."""
 
     text: str
     trouble: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,12 @@ class _Prompt:
 class Asking:
     """`learner` is called when the first answer is wanted that is not in the journal. `context`: tokens that it reads.
 
+    `device`: what it is on, for people.
     `told`: called with how many answers have come, as each batch does.
     """
 
     journal: Journal
+    device: str
     learner: Callable[[], Learner]
     words: Words
     context: int
@@ -81,13 +84,23 @@ class Asking:
         for batch in _batches(self._prompts(found)):
             missing = [one for one in batch if ids[one.at] not in self.journal]
             if missing and learner is None:
-                learner = self.learner()
-                learner.use(who.adapter)
+                learner = self._ready(who)
             if missing and learner:
                 said = self._said(learner, missing)
                 self.journal.append_all([(ids[one.at], text) for one, text in zip(missing, said, strict=True)])
             self.told(len(batch))
         return [Said(**(self.journal.get(id) or {})) for id in ids]
+
+    def _ready(self, who: Who) -> Learner:
+        """Raises Invalid evaluate.memory where there is no room for the model."""
+        try:
+            learner = self.learner()
+            learner.use(who.adapter)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise too_small(self.device, "while the model was loaded") from None
+        return learner
 
     def _prompts(self, found: Sequence[Question]) -> list[_Prompt]:
         made = []
@@ -102,7 +115,8 @@ class Asking:
         if not length:
             return [{"text": "", "trouble": "long"} for _ in batch]
         made = _computed(learner, [one.tokens for one in batch], length, self.words.ends)
-        return [{"text": self.words.text(one).strip(), "trouble": "cut" if len(one) >= length else ""} for one in made]
+        cut = {"trouble": "cut", "tokens": length}
+        return [{"text": self.words.text(one).strip(), **(cut if len(one) >= length else {})} for one in made]
 
 
 def _computed(learner: Learner, prompts: Sequence[Sequence[int]], length: int, ends: frozenset[int]) -> list[list[int]]:
@@ -114,10 +128,22 @@ def _computed(learner: Learner, prompts: Sequence[Sequence[int]], length: int, e
             raise
     if len(prompts) > 1:
         return [_computed(learner, [one], length, ends)[0] for one in prompts]
-    message = f"{learner.device} ran out of memory with a question of {len(prompts[0]):,} tokens"
-    fix = "Set `device: cpu` in configs/recipes/train.yaml, or compare on a machine with more memory."
-    facts = {"device": learner.device, "tokens": str(len(prompts[0]))}
-    raise Invalid(Problem("evaluate.memory", message, "train.yaml", fix, facts))
+    raise too_small(learner.device, f"with a question of {len(prompts[0]):,} tokens", len(prompts[0]))
+
+
+def too_small(device: str, when: str, tokens: int = 0) -> Invalid:
+    fix = (
+        "End what else has memory there, and start it again: the answers that came are kept. "
+        "Or set `device: cpu` in configs/recipes/train.yaml, with which it is also trained there anew."
+    )
+    facts = {"device": device, "tokens": str(tokens)}
+    return Invalid(Problem("evaluate.memory", f"{device} ran out of memory {when}", "train.yaml", fix, facts))
+
+
+def thinks(folder: Path) -> bool:
+    """Whether a base's chat template has the switch with which models think before they answer. It is left as it is."""
+    paths = [folder / name for name in ("chat_template.jinja", "tokenizer_config.json")]
+    return any("enable_thinking" in path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file())
 
 
 def most(one: Question) -> int:

@@ -4,9 +4,12 @@ By what a set is decided (`by`) is settled before anything is tested, from what 
 wanted answers are, and how many questions either model got right, whichever it was. Short answers are compared letter by
 letter; where next to nothing is right on either side, that tells nothing, and the words they share with the wanted one do.
 Long ones are a judge's to compare, and without a judge their words are counted.
+
+A base that talks on is cut, and what is cut is seldom right: then "better" may mean no more than "shorter", and is withheld.
+"Worse" is not: the tuned model was taught answers of this length, and whoever asks it has what is cut.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +23,7 @@ from pipeline.judging.asking import Model
 
 VERSION = 1
 EXAMPLES = 200  # rows that the page shows
+CUT = 1 / 5  # of the answers: with more that were cut before and not after, better is no verdict
 LEAST_RIGHT = 6  # questions: with fewer that differ, no test of right and wrong can come below 5%
 
 By = Literal["exact", "f1", "judge"]
@@ -55,22 +59,26 @@ def is_short(answered: Sequence[Answered]) -> bool:
 
 def compared(answered: Sequence[Answered], judged: Judged) -> dict[str, Any]:
     """A set of held-out questions, as it stands in scores.json."""
-    rights = [one.right for one in answered]
+    rights, of = [one.right for one in answered], _clusters(answered)
     f1s = [tuple(scoring.f1(one.question.wanted, text) for text in (one.before.text, one.after.text)) for one in answered]
-    tests = {"exact": paired.difference(*_columns(rights)), "f1": paired.difference(*_columns(f1s))}
+    tests = {"exact": paired.difference(*_columns(rights), of), "f1": paired.difference(*_columns(f1s), of)}
     if judged.judge:
-        tests["judge"] = paired.changed([one.value for one in judged.preferences])
+        tests["judge"] = paired.changed([one.value for one in judged.preferences], of)
     by = _by(answered, rights, judged)
-    verdict = paired.verdict(len(answered), tests[by])
+    verdict = paired.verdict(paired.independent(of), tests[by])
+    withheld = verdict == "better" and _talks_on(answered)
     found: dict[str, Any] = {
         "asked": len(answered),
+        "independent": paired.independent(of),
         "by": by,
         "before": _side(answered, rights, f1s, 0),
         "after": _side(answered, rights, f1s, 1),
         "difference": _difference(tests[by]),
         "tests": {name: _difference(one) for name, one in tests.items()},
-        "verdict": verdict,
-        "pairwise": _pairwise(judged) if judged.judge else None,
+        "verdict": "none" if withheld else verdict,
+        "withheld": "cut" if withheld else "",
+        "cut_at": _cut_at(answered),
+        "pairwise": _pairwise(judged, of) if judged.judge else None,
         "why_no_pairwise": pairwise.SAID.get(judged.why, ""),
         "why": judged.why,
     }
@@ -84,8 +92,9 @@ def kept(answered: Sequence[Answered], source: Source) -> dict[str, Any] | None:
     rights = [
         tuple(regression.right(source, one.question, text) for text in (one.before.text, one.after.text)) for one in answered
     ]
-    difference = paired.difference(*_columns(rights))
-    judged = paired.verdict(len(answered), difference)
+    of = _clusters(answered)
+    difference = paired.difference(*_columns(rights), of)
+    judged = paired.verdict(paired.independent(of), difference)
     families: dict[str, dict[str, int]] = {}
     for one, (before, after) in zip(answered, rights, strict=True):
         counts = families.setdefault(one.question.set, {"asked": 0, "before": 0, "after": 0})
@@ -94,10 +103,13 @@ def kept(answered: Sequence[Answered], source: Source) -> dict[str, Any] | None:
     found = {
         "source": source,
         "asked": len(answered),
-        "before": _share([before for before, _ in rights]),
-        "after": _share([after for _, after in rights]),
+        "independent": paired.independent(of),
+        "before": {**_share([before for before, _ in rights], of), **_troubles(answered, 0)},
+        "after": {**_share([after for _, after in rights], of), **_troubles(answered, 1)},
         "difference": _difference(difference),
         "verdict": {"worse": "lost", "few": "few"}.get(judged, "kept"),
+        "withheld": "cut" if judged in ("better", "none") and _talks_on(answered) else "",
+        "cut_at": _cut_at(answered),
         "families": families,
     }
     return {**found, "sentence": wording.kept(found)}
@@ -146,14 +158,37 @@ def _side(
     answered: Sequence[Answered], rights: Sequence[tuple[bool, bool]], f1s: Sequence[tuple[float, ...]], side: int
 ) -> dict[str, Any]:
     texts = [(one.question.wanted, (one.before, one.after)[side].text) for one in answered]
-    alike, f1 = sum(scoring.alike(*pair) for pair in texts), paired.interval([one[side] for one in f1s])
-    cut = sum((one.before, one.after)[side].trouble != "" for one in answered)
-    figures = {"alike": alike, "f1": _figure(f1.mean), "f1_low": _figure(f1.low), "f1_high": _figure(f1.high), "cut": cut}
-    return {**_share([one[side] for one in rights]), **figures}
+    of = _clusters(answered)
+    alike, f1 = sum(scoring.alike(*pair) for pair in texts), paired.interval([one[side] for one in f1s], of)
+    figures = {"alike": alike, "f1": _figure(f1.mean), "f1_low": _figure(f1.low), "f1_high": _figure(f1.high)}
+    return {**_share([one[side] for one in rights], of), **figures, **_troubles(answered, side)}
 
 
-def _share(rights: Sequence[bool]) -> dict[str, Any]:
-    found = paired.interval(rights)
+def _clusters(answered: Sequence[Answered]) -> list[Hashable]:
+    """Which questions are independent of each other: for each its cluster."""
+    return [one.question.of or at for at, one in enumerate(answered)]
+
+
+def _troubles(answered: Sequence[Answered], side: int) -> dict[str, int]:
+    found = [(one.before, one.after)[side].trouble for one in answered]
+    return {name: found.count(name) for name in ("cut", "long")}
+
+
+def _talks_on(answered: Sequence[Answered]) -> bool:
+    """Whether the base was cut where the tuned model was not, so often that this alone may make the difference."""
+    alone = sum(one.before.trouble == "cut" and one.after.trouble != "cut" for one in answered)
+    return alone > CUT * len(answered)
+
+
+def _cut_at(answered: Sequence[Answered]) -> list[int]:
+    """The fewest and the most tokens that answers were cut at; nothing where none was."""
+    said = [said for one in answered for said in (one.before, one.after) if said.trouble == "cut"]
+    found = sorted({one.tokens for one in said if one.tokens})
+    return [found[0], found[-1]] if found else []
+
+
+def _share(rights: Sequence[bool], of: Sequence[Hashable]) -> dict[str, Any]:
+    found = paired.interval(rights, of)
     share = {"share": _figure(found.mean), "low": _figure(found.low), "high": _figure(found.high)}
     return {"right": sum(rights), **share}
 
@@ -162,10 +197,10 @@ def _difference(found: Difference) -> dict[str, float]:
     return {"share": _figure(found.mean), "low": _figure(found.low), "high": _figure(found.high), "p": float(f"{found.p:.3g}")}
 
 
-def _pairwise(judged: Judged) -> dict[str, Any]:
+def _pairwise(judged: Judged, of: Sequence[Hashable]) -> dict[str, Any]:
     assert judged.judge
     found = pairwise.counted(judged.preferences, judged.judge, judged.kappa)
-    share = paired.interval([float(one.value > 0) for one in judged.preferences])
+    share = paired.interval([float(one.value > 0) for one in judged.preferences], of)
     return {**found, "share": _figure(share.mean), "low": _figure(share.low), "high": _figure(share.high)}
 
 

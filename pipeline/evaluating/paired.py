@@ -5,6 +5,10 @@ drawn anew, with replacement, DRAWS times, each with both of its answers, and th
 Where all values are the same, as after 24 right answers of 24, drawing anew says nothing; then it is as wide as values could
 be that were not met: the exact bound of Clopper and Pearson (1934, Biometrika 26) on their share.
 
+Questions that share a seed question or a text are not independent: an answer that is right to one is likely so to the others.
+They are a cluster (`of`: for each question, which), drawn anew together, and their signs are flipped together (Cameron, Gelbach
+and Miller, 2008, Review of Economics and Statistics 90): a verdict counts clusters, not wordings.
+
 The test asks how often chance would show as large a difference if it made none which model gave which answer: the signs of
 the differences are flipped (Fisher, 1935, "The design of experiments"). For right and wrong that is McNemar's exact test
 (1947, Psychometrika 12). All sign patterns are counted up to ENUMERATED differences, else DRAWS random ones, and the one that
@@ -14,7 +18,8 @@ Everything is seeded and sorted first: the same answers give the same figures, i
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,12 +28,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "none", "worse", "few"]
+Of = Sequence[Hashable] | None  # for each value its cluster; without, each is alone
 
 DRAWS, SHARE, SEED = 10_000, 0.95, 1
 BLOCK = 500  # draws in memory at once
 ENUMERATED = 14
 ALPHA = 0.05
-LEAST = 30  # questions: below, an interval of a share is as wide as a third of everything
+TINY = 1e-12  # what sums of the same numbers differ by
+LEAST = 30  # independent questions: below, an interval of a share is as wide as a third of everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,41 +57,45 @@ class Difference:
     p: float
 
 
-def interval(values: Sequence[float], *, least: float = 0.0, most: float = 1.0, draws: int = DRAWS) -> Interval:
+def interval(values: Sequence[float], of: Of = None, *, least: float = 0.0, most: float = 1.0, draws: int = DRAWS) -> Interval:
     """Of the mean of values that lie between `least` and `most`. Of no values: all that there could be."""
     if not len(values):
         return Interval(0.0, least, most)
-    found = np.sort(np.asarray(values, dtype=np.float64))
-    mean = float(found.mean())
-    if found[0] == found[-1]:
-        met = ((1 - SHARE) / 2) ** (1 / len(values))
+    sums, counts = _clusters(values, of)
+    mean, means = float(sums.sum() / counts.sum()), sums / counts
+    if np.ptp(means) < TINY:
+        met = ((1 - SHARE) / 2) ** (1 / len(sums))
         return Interval(mean, mean * met + least * (1 - met), mean * met + most * (1 - met))
     random = np.random.default_rng(SEED)
-    means = [found[random.integers(0, len(found), (size, len(found)))].mean(axis=1) for size in _blocks(draws)]
-    low, high = np.quantile(np.concatenate(means), [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    drawn = (random.integers(0, len(sums), (size, len(sums))) for size in _blocks(draws))
+    means = np.concatenate([sums[one].sum(axis=1) / counts[one].sum(axis=1) for one in drawn])
+    low, high = np.quantile(means, [(1 - SHARE) / 2, (1 + SHARE) / 2])
     return Interval(mean, float(low), float(high))
 
 
-def difference(before: Sequence[float], after: Sequence[float]) -> Difference:
+def difference(before: Sequence[float], after: Sequence[float], of: Of = None) -> Difference:
     """Of values between 0 and 1, one of each model for each question, in the same order."""
     change = [late - early for early, late in zip(before, after, strict=True)]
-    return changed(change)
+    return changed(change, of)
 
 
-def changed(change: Sequence[float]) -> Difference:
+def changed(change: Sequence[float], of: Of = None) -> Difference:
     """The same of what changed, question by question, from -1 to 1: such as whose answer a judge preferred."""
-    found = interval(change, least=-1.0, most=1.0)
-    return Difference(found.mean, found.low, found.high, p_value(change))
+    found = interval(change, of, least=-1.0, most=1.0)
+    return Difference(found.mean, found.low, found.high, p_value(change, of))
 
 
-def p_value(change: Sequence[float]) -> float:
-    """Two-sided, of the sum of the changes. 1 where nothing changed."""
-    sizes = np.sort(np.abs([one for one in change if one]))
+def p_value(change: Sequence[float], of: Of = None) -> float:
+    """Two-sided, of the sum of the changes. 1 where nothing changed, or what did is even in every cluster."""
+    if not len(change):
+        return 1.0
+    sums, _ = _clusters(change, of)
+    sizes = np.sort(np.abs(sums[np.abs(sums) > TINY]))
     if not len(sizes):
         return 1.0
     if sizes[0] == sizes[-1]:
-        return mcnemar(sum(one < 0 for one in change), sum(one > 0 for one in change))
-    seen = abs(math.fsum(change)) - 1e-9  # sums of the same numbers in another order differ that little
+        return mcnemar(int((sums < -TINY).sum()), int((sums > TINY).sum()))
+    seen = abs(math.fsum(sums)) - 1e-9  # sums of the same numbers in another order differ that little
     if len(sizes) <= ENUMERATED:
         signs = 1.0 - 2.0 * ((np.arange(2 ** len(sizes))[:, None] >> np.arange(len(sizes))) & 1)
         return float(np.mean(np.abs(signs @ sizes) >= seen))
@@ -104,12 +115,26 @@ def mcnemar(worse: int, better: int) -> float:
     return min(1.0, float(2 * tail / 2**both))
 
 
-def verdict(asked: int, found: Difference) -> Verdict:
-    if asked < LEAST:
+def independent(of: Sequence[Hashable]) -> int:
+    """How many clusters there are."""
+    return len(set(of))
+
+
+def verdict(clusters: int, found: Difference) -> Verdict:
+    if clusters < LEAST:
         return "few"
     if found.p >= ALPHA:
         return "none"
     return "better" if found.mean > 0 else "worse"
+
+
+def _clusters(values: Sequence[float], of: Of) -> tuple[Floats, Floats]:
+    """The sum of each cluster's values and their count, in an order that hangs on nothing else."""
+    several: dict[Hashable, list[float]] = defaultdict(list)
+    for value, which in zip(values, range(len(values)) if of is None else of, strict=True):
+        several[which].append(value)
+    found = np.array(sorted((math.fsum(one), len(one)) for one in several.values()), dtype=np.float64)
+    return found[:, 0], found[:, 1]
 
 
 def _blocks(draws: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ behind its context, one of knowledge alone, since what was learned is to be know
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.generating.leaf import Example, Leaf, Pair
@@ -19,6 +19,7 @@ class Question:
     """`set`: unseen, reworded, seeds, or the family of a regression question. `accepted`: what is right, the wanted one first.
 
     `context` is what it is asked about, `text` what a judge may check answers against. `number`: of its row or seed example.
+    Questions `of` one seed question or text are not independent of each other; "" stands alone.
     """
 
     set: str
@@ -28,6 +29,7 @@ class Question:
     accepted: tuple[str, ...]
     context: str = ""
     text: str = ""
+    of: str = ""
 
     @property
     def wanted(self) -> str:
@@ -58,7 +60,11 @@ def told(one: Question, **more: Any) -> dict[str, Any]:
 def _of_row(row: Row, system: str) -> Question:
     question, context = forms.clean(row.question), "" if row.kind == "knowledge" else forms.clean(row.context)
     text = forms.clean(row.document) if row.kind == "knowledge" else context
-    return _asked(row.set, row.number, question, context, text, forms.clean(row.answer), system)
+    made = _asked(row.set, row.number, question, context, text, forms.clean(row.answer), system)
+    if row.set == "reworded":
+        return replace(made, of=f"{row.seed} {made.wanted}")
+    # Of knowledge the questions are what is sampled: all of them are about the one document, and it is what was to be learned.
+    return replace(made, of=question if row.kind == "knowledge" else context or question)
 
 
 def _of_seed(kind: Kind, example: Example, pair: Pair, system: str) -> Question:

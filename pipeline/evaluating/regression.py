@@ -65,7 +65,7 @@ def right(source: Source, one: Question, said: str) -> bool:
 def _listed(found: RegressionConfig, system: str) -> Iterator[Question]:
     for family, listed in found.families.items():
         for number, one in enumerate(listed, 1):
-            yield Question(family, number, messages(one.asks, system), one.asks, one.accepted)
+            yield Question(family, number, messages(one.asks, system), one.asks, one.accepted, of=one.asks)
 
 
 def _practice(found: RegressionConfig, folder: Path) -> Iterator[Question]:
@@ -74,4 +74,5 @@ def _practice(found: RegressionConfig, folder: Path) -> Iterator[Question]:
     for family in card.recipe["families"] if card else dialogues.FAMILIES:
         for number, one in enumerate(dialogues.questions(family, found.each, SEED), 1):
             asked = tuple(Message(role, text) for role, text in one.messages[:-1])
-            yield Question(family, number, asked, asked[-1].content, one.accepted)
+            same = "\n".join(message.content for message in asked)  # small talk has few wordings, and they come again
+            yield Question(family, number, asked, asked[-1].content, one.accepted, of=same)

@@ -11,6 +11,7 @@ VERDICTS = {
     "worse": "Worse.",
     "few": "Too few questions to tell: 30 are needed.",
 }
+FEW_OF_MANY = "Too few independent questions to tell: 30 are needed."
 NAMES = {"unseen": "Unseen", "reworded": "Reworded"}
 ASKED = {"unseen": "questions it never saw", "reworded": "seed questions in other words"}
 SHOWN = 5  # examples in scores.md
@@ -19,14 +20,16 @@ CELL = 300  # signs of a text in a table
 
 def compared(found: Mapping[str, Any], name: str = "unseen") -> str:
     """A set of held-out questions, with its verdict."""
-    return f"{_figures(found, ASKED[name])} {VERDICTS[found['verdict']]}"
+    return f"{_figures(found, ASKED[name])} {_verdict(found)}"
 
 
 def kept(found: Mapping[str, Any]) -> str:
     """What the base could do."""
     before, after, difference = found["before"], found["after"], found["difference"]
-    said = f"What it knew before, on {found['asked']} questions: {percent(before['share'])} -> {percent(after['share'])}"
-    end = {"lost": "Some of it is lost.", "kept": "No loss is shown.", "few": VERDICTS["few"]}[found["verdict"]]
+    said = f"What it knew before, on {found['asked']} questions{_apart(found)}: "
+    said += f"{percent(before['share'])} -> {percent(after['share'])}"
+    end = {"lost": "Some of it is lost.", "kept": "No loss is shown.", "few": _few(found)}[found["verdict"]]
+    end = f"Whether some of it is lost cannot be told: {_cut(found)}." if found["withheld"] else end
     return f"{said} (a difference between {points(difference['low'])} and {points(difference['high'])} points). {end}"
 
 
@@ -68,29 +71,67 @@ def scores(found: Mapping[str, Any]) -> str:
 
 def notes(found: Mapping[str, Any]) -> list[str]:
     """What has to be said beside the figures."""
-    said = [one["why_no_pairwise"] for name in NAMES if (one := found[name]) and one["why_no_pairwise"]]
+    sets = {name: found[name] for name in (*NAMES, "forgetting") if found[name]}
+    said = [one["why_no_pairwise"] for name, one in sets.items() if name in NAMES and one["why_no_pairwise"]]
+    if any(one["independent"] < one["asked"] for one in sets.values()):
+        said.append("Questions of one seed question or text are not independent: intervals and tests take them together.")
+    for name, one in sets.items():
+        said += [f"{NAMES.get(name, 'Forgetting')}: {sentence}" for sentence in _troubles(one)]
+    if found.get("decoding", {}).get("thinking") and any(one["before"]["cut"] or one["after"]["cut"] for one in sets.values()):
+        said.append(
+            "The base's chat template has a switch to think before the answer (`enable_thinking`), which was left as it is: "
+            "what a model thinks counts towards the tokens of its answer."
+        )
     if found["choosing"].get("shared_with_test"):
         said.append("The checkpoint was chosen on these same questions, being few, so the figures after are a little too good.")
     return list(dict.fromkeys(said))
 
 
+def _verdict(found: Mapping[str, Any]) -> str:
+    if found["withheld"]:
+        return f"No verdict: {_cut(found)}, and what they would have come to nobody knows."
+    return _few(found) if found["verdict"] == "few" else VERDICTS[found["verdict"]]
+
+
+def _few(found: Mapping[str, Any]) -> str:
+    return FEW_OF_MANY if found["independent"] < found["asked"] else VERDICTS["few"]
+
+
+def _apart(found: Mapping[str, Any]) -> str:
+    return f" ({found['independent']} of them independent)" if found["independent"] < found["asked"] else ""
+
+
+def _troubles(found: Mapping[str, Any]) -> list[str]:
+    said = [f"{_cut(found)}, and count as they stood then."] if found["before"]["cut"] or found["after"]["cut"] else []
+    if long := found["before"]["long"]:
+        said.append(f"{long} of {found['asked']} questions left no room for an answer, and count as not answered.")
+    return said
+
+
+def _cut(found: Mapping[str, Any]) -> str:
+    asked, before, after = found["asked"], found["before"]["cut"], found["after"]["cut"]
+    limits = list(dict.fromkeys(found["cut_at"]))
+    at = f" at {' to '.join(map(str, limits))} tokens" if limits else ""
+    return f"{before} of {asked} answers before and {after} of {asked} after were cut{at}"
+
+
 def _figures(found: Mapping[str, Any], what: str) -> str:
-    asked, before, after = found["asked"], found["before"], found["after"]
+    asked, before, after, apart = found["asked"], found["before"], found["after"], _apart(found)
     if found["by"] == "judge":
         judge = found["pairwise"]
         return (
-            f"On {asked} {what}, of the two answers the judge preferred {judge['after']} from after the training "
+            f"On {asked} {what}{apart}, of the two answers the judge preferred {judge['after']} from after the training "
             f"({percent(judge['share'])}, between {whole(judge['low'])} and {whole(judge['high'])}), "
             f"{judge['before']} from before, and neither in {judge['same']}."
         )
     if found["by"] == "f1":
         return (
-            f"On {asked} {what}: right to the letter before {before['right']}, after {after['right']}; of "
+            f"On {asked} {what}{apart}: right to the letter before {before['right']}, after {after['right']}; of "
             f"words shared with the wanted answer (F1), which tell more here, before {before['f1']:.2f}, "
             f"after {after['f1']:.2f} (between {after['f1_low']:.2f} and {after['f1_high']:.2f})."
         )
     interval = f"{percent(after['share'])}, between {whole(after['low'])} and {whole(after['high'])}"
-    return f"On {asked} {what}: before {before['right']}, after {after['right']} ({interval})."
+    return f"On {asked} {what}{apart}: before {before['right']}, after {after['right']} ({interval})."
 
 
 def _table(sets: Mapping[str, Mapping[str, Any]]) -> str:

@@ -30,24 +30,18 @@ const percent = (share) => `${Math.round(100 * share)}%`;
 
 function scores(data) {
   for (const name of Object.keys(COMPARED)) if (data[name]) by("compared").tBodies[0].append(comparison(name, data[name]));
-  const said = [data.unseen?.why_no_pairwise, data.reworded?.why_no_pairwise, shared(data.choosing)];
-  const notes = [...new Set(said.filter(Boolean))].map((one) => make("p", { class: "note" }, one));
-  by("notes").append(...notes);
+  by("notes").append(...(data.notes ?? []).map((one) => make("p", { class: "note" }, one)));
   if (data.forgetting) families(data.forgetting.families);
   if (data.seeds?.length) seeds(data.seeds);
   if (data.examples?.length) answers(data.examples);
 }
 
-function shared(choosing) {
-  if (!choosing?.shared_with_test) return "";
-  return "The checkpoint was chosen on these same questions, being few, so the figures after are a little too good.";
-}
-
 function comparison(name, one) {
   const heard = { exact: letters, f1: shares, judge: preferred }[one.by ?? "exact"](one);
-  const verdict = make("b", { class: `said ${one.verdict}` }, VERDICTS[one.verdict] ?? one.verdict);
+  const verdict = make("b", { class: `said ${one.verdict}` }, one.withheld ? "No verdict: answers were cut" : (VERDICTS[one.verdict] ?? one.verdict));
+  const apart = one.independent < one.asked ? ` (${number(one.independent)} independent)` : "";
   return make("tr", {},
-    make("th", { scope: "row" }, `${number(one.asked)} ${COMPARED[name]}`),
+    make("th", { scope: "row" }, `${number(one.asked)} ${COMPARED[name]}${apart}`),
     make("td", { "data-side": "before" }, heard.before), make("td", { "data-side": "after" }, heard.after),
     make("td", { class: "plot" }, between(heard.sides)),
     make("td", {}, verdict, " ", make("span", { class: "faint" }, heard.how)),

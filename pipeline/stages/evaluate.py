@@ -9,7 +9,7 @@ import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import Failed, Invalid, Problem
 from pipeline.evaluating import facts, outcome, pairwise, questions, regression, wording
-from pipeline.evaluating.answers import HOW, Asking, Said, Who
+from pipeline.evaluating.answers import HOW, Asking, Said, Who, thinks
 from pipeline.evaluating.outcome import Answered, Judged
 from pipeline.evaluating.pairwise import Bar, Pair
 from pipeline.evaluating.questions import Question
@@ -43,7 +43,7 @@ ADAPTER, PLAN = "train/adapter", "train/plan.json"
 FILES = ("adapter_config.json", "adapter_model.safetensors")  # of an adapter: what its answers depend on
 ANSWERED = 0.9  # of the stage, where a judge comes after it
 
-Opener = Callable[[Base, TrainConfig, Place], Learner]
+Opener = Callable[[Base, TrainConfig, Place], AbstractContextManager[Learner]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,18 @@ class Material:
         return digest(json.dumps([file_digest(self.adapter / name) for name in FILES]).encode())
 
 
-def opened(found: Base, config: TrainConfig, place: Place) -> Learner:
+def opened(found: Base, config: TrainConfig, place: Place) -> AbstractContextManager[Learner]:
     from pipeline.training import opening  # seconds of torch, which an attempt that finds all answers need not wait for
 
-    return opening.open_for_answers(found, config, place)
+    return opening.answering(found, config, place)
 
 
 def evaluate(job: Job, opener: Opener = opened) -> Mapping[str, str]:
     """Ask, compare, write scores.json, scores.md and the report. Settings: home, folder, urls (see Installation).
 
     Raises Invalid evaluate.none where no question is held out, evaluate.untrained where there is no adapter, evaluate.base
-    where the base is not the one that was trained; Temporary where a judge's endpoint is away; Failed for damaged files.
+    where the base is not the one that was trained, evaluate.memory; Temporary where a judge's endpoint is away; Failed for
+    damaged files.
     """
     material = _material(job)
     with job.journal("evaluate") as journal:
@@ -146,7 +147,7 @@ def _answers(job: Job, journal: Journal, material: Material, opener: Opener) -> 
     with ExitStack() as stack:
         learner = cache(lambda: _lent(stack, job, place, lambda: opener(found, config, place)))
         words = Encoder.of(found.folder, config.context, config.too_long)
-        asking = Asking(journal, learner, words, config.context, telling.tell)
+        asking = Asking(journal, place.name, learner, words, config.context, telling.tell)
         how = (found.name, found.version, config.method, config.precision, place.kind, str(place.bf16))
         telling.tell(0)
         before = asking.answers(material.questions, Who(("base", *how)))
@@ -156,12 +157,15 @@ def _answers(job: Job, journal: Journal, material: Material, opener: Opener) -> 
     return {"before": before, "after": after}
 
 
-def _lent(stack: ExitStack, job: Job, place: Place, opener: Callable[[], Learner]) -> Learner:
-    """The opened base. An accelerator is had alone: the server of the model makes room until all answers are there."""
+def _lent(stack: ExitStack, job: Job, place: Place, opener: Callable[[], AbstractContextManager[Learner]]) -> Learner:
+    """The opened base, closed before its device is given back.
+
+    An accelerator is had alone: the server of the model makes room until all answers are there.
+    """
     if place.kind != "cpu":
         stack.enter_context(turn.training(Path(str(job.settings["folder"])), lambda waited_s: _waits(job, waited_s)))
         stack.callback(_let_go, place)
-    return opener()
+    return stack.enter_context(opener())
 
 
 def _waits(job: Job, waited_s: float) -> None:
@@ -242,11 +246,16 @@ def _scores(
     sets = {name: answered[name] for name in material.sets if answered[name]}
     held_out = {one.number for one in material.entry.held}
     choosing = material.plan.get("choosing")
-    return {
+    scores = {
         "version": outcome.VERSION,
         "base": {"name": material.found.name, "version": material.found.version},
         "adapter": material.digest,
-        "decoding": {"how": HOW, "context": material.config.context, "precision": material.config.precision},
+        "decoding": {
+            "how": HOW,
+            "context": material.config.context,
+            "precision": material.config.precision,
+            "thinking": thinks(material.found.folder),
+        },
         "unseen": None,
         "reworded": None,
         **{name: outcome.compared(several, judged[name]) for name, several in sets.items()},
@@ -255,6 +264,7 @@ def _scores(
         "examples": outcome.examples(sets, judged),
         "choosing": choosing if isinstance(choosing, dict) else {},
     }
+    return {**scores, "notes": wording.notes(scores)}
 
 
 def _json(path: Path) -> dict[str, Any]:

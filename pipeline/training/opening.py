@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from pipeline.errors import Invalid, Problem
+from pipeline.training import devices
 from pipeline.training.base import Base
 from pipeline.training.devices import Place
 from pipeline.training.fits import Estimate
@@ -30,7 +31,7 @@ def answering(found: Base, config: TrainConfig, place: Place) -> Iterator[Learne
 
 def is_sharded(config: TrainConfig, place: Place) -> bool:
     """Whether all GPUs learn together; in 4 bits one does it alone."""
-    return place.kind == "cuda" and place.count > 1 and config.method != "qlora"
+    return devices.sharing(place, config.method) > 1
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from pipeline.evaluating import outcome
+from pipeline.evaluating import outcome, wording
 from pipeline.evaluating.answers import Said
 from pipeline.evaluating.outcome import Answered, Judged
 from pipeline.evaluating.questions import Question, messages
@@ -138,7 +138,7 @@ def scores(texts: Sequence[str] = ()) -> dict[str, object]:
         Answered(one.question, one.after, one.after if at % 9 else Said("woof"))
         for at, one in enumerate(answered("repeat", 60))
     ]
-    return {
+    found = {
         "version": 1,
         "base": {"name": "tiny", "version": "0f"},
         "adapter": "sha256:1f",
@@ -148,6 +148,7 @@ def scores(texts: Sequence[str] = ()) -> dict[str, object]:
         "examples": outcome.examples(sets, dict.fromkeys(sets, Judged())),
         "choosing": {"questions": 25, "shared_with_test": True},
     }
+    return {**found, "notes": wording.notes(found)}
 
 
 def answered(name: str, count: int) -> list[Answered]:

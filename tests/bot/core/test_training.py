@@ -303,7 +303,7 @@ def test_its_end_is_a_message_that_mentions_the_person_and_says_what_came_of_it(
         ({"asked": 0}, "No questions were held out, so nothing could be compared."),
         ({"verdict": "few", "asked": 6, "after": 6, "share": 1.0, "low": 1.0},
          "On 6 questions it never saw: before 0, after 6 (100%, between 100 and 100). "
-         "**Too few questions to tell;** 30 are needed."),
+         "**Too few independent questions to tell;** 30 are needed."),
         ({"verdict": "worse", "share": 0.001},
          "On 24 questions it never saw: before 0, after 22 (1%, between 79 and 100). **Worse.**"),
         ({"by": "f1", "before": 0.113, "after": 0.8, "low": 0.7, "high": 0.9, "verdict": "better"},

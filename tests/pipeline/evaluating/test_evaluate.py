@@ -5,17 +5,22 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import Failed, Invalid
+from pipeline.evaluating.answers import TOGETHER, thinks
 from pipeline.generating import rows
 from pipeline.generating.leaf import leaf
 from pipeline.report import page
 from pipeline.stage import Job
 from pipeline.stages.evaluate import evaluate
-from pipeline.training import held
+from pipeline.training import base, held, opening
+from pipeline.training.devices import Place
+from pipeline.training.settings import TrainConfig
 from tests.conftest import HOME
 from tests.pipeline.evaluating.evaluating_folder import (
     EACH,
@@ -48,7 +53,7 @@ def learned(tuned: bool, prompt: str) -> str:
 
 
 def done(given: Job, speaker: Speaker) -> Mapping[str, str]:
-    return evaluate(given, lambda base, config, place: speaker)
+    return evaluate(given, lambda base, config, place: nullcontext(speaker))
 
 
 def test_a_skill_that_was_learned_is_better_and_says_on_how_many_questions(tmp_path: Path, model: Path) -> None:
@@ -86,7 +91,7 @@ def test_both_are_asked_the_same_prompts_in_the_same_batches(tmp_path: Path, mod
     done(given, speaker)
 
     assert speaker.of(tuned=False) == speaker.of(tuned=True)
-    assert max(map(len, speaker.of(tuned=True))) == 16
+    assert 16 < max(map(len, speaker.of(tuned=True))) <= TOGETHER
     assert max(Counter(prompt for batch in speaker.of(tuned=True) for prompt in batch).values()) <= 3  # small talk's wordings
 
 
@@ -178,7 +183,8 @@ def test_a_prompt_without_room_for_an_answer_is_not_asked_and_counts_as_none(tmp
     done(given, Speaker(tmp_path / "models", learned))
 
     found = scores(given)
-    assert (found["unseen"]["asked"], found["unseen"]["before"]["cut"], found["unseen"]["after"]["cut"]) == (4, 1, 1)
+    assert (found["unseen"]["asked"], found["unseen"]["before"]["long"], found["unseen"]["after"]["long"]) == (4, 1, 1)
+    assert "Unseen: 1 of 4 questions left no room for an answer" in (given.folder / "scores.md").read_text(encoding="utf-8")
     assert [one["after"] for one in found["examples"]][3] == ""
 
 
@@ -310,7 +316,128 @@ def test_the_same_questions_chose_and_tested_and_it_is_said(tmp_path: Path, mode
     assert scores(given)["choosing"] == {"questions": 5, "shared_with_test": True}
 
 
+def talkative(tuned: bool, prompt: str) -> str:
+    return learned(tuned, prompt) if tuned else "Well, let me think of lamps. " * 40
+
+
+@pytest.mark.parametrize("switch", [False, True])
+def test_a_base_that_talks_on_is_cut_and_it_is_said_and_nothing_is_better_by_that(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, switch: bool
+) -> None:
+    given = job(tmp_path, model, lamps(60))
+    monkeypatch.setattr("pipeline.stages.evaluate.thinks", lambda folder: switch)
+
+    facts = done(given, Speaker(tmp_path / "models", talkative))
+
+    text = (given.folder / "scores.md").read_text(encoding="utf-8")
+    asked = facts["asked"]
+    assert (facts["verdict"], facts["withheld"], facts["before"]) == ("none", "cut", "0")
+    assert (facts["cut_before"], facts["cut_after"], facts["cut_at"]) == (asked, "0", "64")
+    assert f"No verdict: {asked} of {asked} answers before and 0 of {asked} after were cut at 64 tokens" in text
+    assert ("enable_thinking" in text) is switch
+    assert scores(given)["notes"][0] in text
+
+
+def test_a_template_with_a_switch_to_think_is_known_by_it(tmp_path: Path, model: Path) -> None:
+    assert not thinks(model / "hf")
+    (tmp_path / "chat_template.jinja").write_text("{%- if enable_thinking is defined %}", encoding="utf-8")
+    assert thinks(tmp_path)
+
+
+def test_rewordings_of_a_few_seed_questions_are_as_many_as_there_are_seed_questions(tmp_path: Path, model: Path) -> None:
+    reworded = [replace(one, seed=1 + at % 3, answer=f"lamp: {at % 9}") for at, one in enumerate(lamps(36, "reworded"))]
+    given = job(tmp_path, model, lamps(3), reworded)
+
+    done(given, Speaker(tmp_path / "models", lambda tuned, prompt: "no"))
+
+    found = scores(given)["reworded"]
+    assert (found["asked"], found["independent"], found["verdict"]) == (36, 9, "few")
+    assert found["sentence"].startswith("On 36 seed questions in other words (9 of them independent): ")
+    assert found["sentence"].endswith("Too few independent questions to tell: 30 are needed.")
+    assert any("not independent" in one for one in scores(given)["notes"])
+
+
+def test_unseen_questions_about_one_context_are_not_independent(tmp_path: Path, model: Path) -> None:
+    about = [row(at, f"Who lit {at}?", "Mia.", "grounded", context=f"Text {at % 5}.") for at in range(1, 41)]
+    given = job(tmp_path, model, about, kind="grounded")
+
+    facts = done(given, Speaker(tmp_path / "models", lambda tuned, prompt: "Mia." if tuned else "no"))
+
+    texts = {one.context for one in held.split(given.folder).test}
+    assert (facts["verdict"], facts["independent"]) == ("few", str(len(texts)))
+
+
 # --- what cannot be compared
+
+
+class Closed(AbstractContextManager[Speaker]):
+    """A base over several GPUs, which has to be closed."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self.speaker, self.closed = speaker, False
+
+    def __enter__(self) -> Speaker:
+        return self.speaker
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+
+def test_what_was_opened_is_closed_before_anything_is_written(tmp_path: Path, model: Path) -> None:
+    given = job(tmp_path, model, lamps(3))
+    opened = Closed(Speaker(tmp_path / "models", learned, dies=2))
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(given, lambda base, config, place: opened)
+
+    assert opened.closed
+
+
+def test_what_was_trained_on_all_gpus_answers_on_all_of_them(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a base that fits on all of them only would be trained, and could not be compared."""
+    asked: list[tuple[str, bool]] = []
+
+    class Together:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    def together(folder: Path, config: TrainConfig, place: Place, *, base: str, checkpointing: bool) -> Together:
+        asked.append((base, checkpointing))
+        return made
+
+    made = Together()
+    monkeypatch.setattr("pipeline.training.sharded.opened", together)
+    job(tmp_path, model, lamps(3))
+    gpus = Place("cuda", "GPU", 2**34, 2**34, bf16=True, count=2)
+
+    with opening.answering(base.find(tmp_path / "models", "tiny"), TrainConfig(), gpus) as learner:
+        assert (learner, made.closed) == (made, False)
+
+    assert (asked, made.closed) == ([("tiny", False)], True)
+
+
+@pytest.mark.parametrize("when", ["opened", "given an adapter"])
+def test_memory_that_is_too_small_for_the_model_is_told(tmp_path: Path, model: Path, when: str) -> None:
+    given = job(tmp_path, model, lamps(3))
+
+    class Full(Speaker):
+        def use(self, adapter: Path | None) -> None:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    def opened(*_: object) -> AbstractContextManager[Speaker]:
+        if when == "opened":
+            raise MemoryError
+        return nullcontext(Full(tmp_path / "models", learned))
+
+    with pytest.raises(Invalid) as caught:
+        evaluate(given, opened)
+
+    assert caught.value.facts["code"] == "evaluate.memory" and "CPU" in caught.value.facts["device"]
+    assert "`device: cpu`" in caught.value.problems[0].fix
 
 
 class Small(Speaker):

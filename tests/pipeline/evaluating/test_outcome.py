@@ -1,6 +1,7 @@
 """What is said of a comparison: by what it goes, and its sentence."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,57 @@ def test_fewer_than_30_questions_are_too_few_and_have_their_figures_all_the_same
     assert found["sentence"] == (
         "On 24 questions it never saw: before 0, after 22 (92%, between 79 and 100). Too few questions to tell: 30 are needed."
     )
+
+
+def cut(before: int, after: int, count: int = 40) -> list[Answered]:
+    """So many answers are cut; what is not is wrong before the training and right after it."""
+    made = []
+    for at in range(count):
+        early = Said("Well, lamps", "cut", 64) if at < before else Said("no")
+        late = Said("Well, lamps", "cut", 64) if at < after else Said("3 lamps")
+        made.append(Answered(question("3 lamps"), early, late))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"), [(9, 0, "none"), (8, 0, "better"), (20, 20, "better"), (40, 0, "none")]
+)
+def test_nothing_is_better_where_a_fifth_was_cut_before_alone(before: int, after: int, verdict: str) -> None:
+    found = outcome.compared(cut(before, after), Judged())
+
+    assert (found["verdict"], found["withheld"]) == (verdict, "cut" if verdict == "none" else "")
+    assert (found["before"]["cut"], found["after"]["cut"], found["cut_at"]) == (before, after, [64, 64])
+
+
+def test_a_tuned_model_that_talks_on_is_worse_all_the_same() -> None:
+    rows = [Answered(one.question, one.after, one.before) for one in cut(40, 0)]
+
+    assert outcome.compared(rows, Judged())["verdict"] == "worse"
+
+
+def test_a_base_that_was_cut_knew_more_than_is_seen_and_no_loss_cannot_be_said() -> None:
+    found = outcome.kept(cut(40, 0), "questions")
+
+    assert found is not None and found["withheld"] == "cut"
+    assert found["sentence"].endswith(
+        "Whether some of it is lost cannot be told: 40 of 40 answers before and 0 of 40 after were cut at 64 tokens."
+    )
+
+
+def test_wordings_of_a_question_are_counted_once_in_what_is_shown_and_tested() -> None:
+    alone = [*answered("3 lamps", "no", "3 lamps", 8), *answered("3 lamps", "no", "no", 32)]
+    rows = [
+        Answered(replace(one.question, of=f"question {at}"), one.before, one.after)
+        for at, one in enumerate(alone)
+        for _ in "abc"
+    ]
+
+    one, three = outcome.compared(alone, Judged()), outcome.compared(rows, Judged())
+
+    assert (three["asked"], three["independent"], three["difference"]) == (120, 40, one["difference"])
+    assert [three["after"][name] for name in ("low", "high", "f1_low")] == [
+        one["after"][name] for name in ("low", "high", "f1_low")
+    ]
 
 
 def test_without_a_judge_long_answers_are_compared_by_their_words() -> None:

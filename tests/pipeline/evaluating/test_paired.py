@@ -118,6 +118,53 @@ def test_no_difference_is_found_where_there_is_none_but_for_one_case_in_twenty()
     assert sum(found) / 1_000 <= 0.06
 
 
+def clustered(change: list[float], of: list[int]) -> float:
+    """By plain counting: the signs of a cluster are flipped together."""
+    return counted([sum(one for one, which in zip(change, of, strict=True) if which == it) for it in set(of)])
+
+
+@given(st.lists(st.tuples(st.integers(-20, 20).map(lambda one: one / 20), st.integers(0, 6)), min_size=1, max_size=30))
+def test_questions_that_are_not_independent_change_their_signs_together(pairs: list[tuple[float, int]]) -> None:
+    change, of = [one for one, _ in pairs], [which for _, which in pairs]
+
+    assert paired.p_value(change, of) == pytest.approx(clustered(change, of))
+
+
+@given(SHARES, st.integers(2, 4))
+@settings(max_examples=25)
+def test_asking_each_question_several_times_tells_nothing_more(values: list[float], times: int) -> None:
+    again = [value for value in values for _ in range(times)]
+    of = [at for at in range(len(values)) for _ in range(times)]
+    one, other = paired.interval(values), paired.interval(again, of)
+
+    assert (other.mean, other.low, other.high) == pytest.approx((one.mean, one.low, one.high))
+    assert paired.independent(of) == len(values)
+
+
+def test_rewordings_of_few_questions_find_no_difference_where_there_is_none() -> None:
+    """40 seed questions, 4 wordings each of which gets the answer of the others: as separate questions a third would differ."""
+    random = np.random.default_rng(1)
+    of = [at for at in range(40) for _ in range(4)]
+    found = []
+    for _ in range(200):
+        change = np.repeat(random.choice([-1.0, 0.0, 1.0], 40), 4).tolist()
+        found.append((paired.p_value(change, of) < paired.ALPHA, paired.p_value(change) < paired.ALPHA))
+
+    assert sum(together for together, _ in found) <= 0.08 * 200 < 0.2 * 200 < sum(apart for _, apart in found)
+
+
+def test_intervals_over_clusters_hold_the_truth_about_as_often_as_they_say() -> None:
+    random = np.random.default_rng(3)
+    held = 0
+    for _ in range(200):
+        sizes = random.integers(1, 6, 40)
+        values, of = np.repeat(random.random(40) < 0.4, sizes), np.repeat(np.arange(40), sizes)
+        found = paired.interval(values.astype(float).tolist(), of.tolist(), draws=500)
+        held += found.low <= 0.4 <= found.high
+
+    assert 0.88 <= held / 200 <= 0.99
+
+
 @pytest.mark.parametrize(
     ("asked", "mean", "p", "verdict"),
     [

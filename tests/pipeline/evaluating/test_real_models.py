@@ -19,15 +19,15 @@ STEPS = 60
 def taught(folder: Path, models: Path, answer: str) -> None:
     """An adapter that has learned to say one thing to whatever it is asked."""
     found = base.find(models, "tiny")
-    learner = opening.open_for_answers(found, CONFIG, devices.look("cpu", "fp32"))
     encoder = Encoder.of(found.folder, CONFIG.context)
     system = Message("system", "You are labbot, a helpful assistant.")
     asks = [Message("user", one.messages[-2][1]) for one in dialogues.questions("unable", 12)]
     encoded = [one for asked in asks for one in encoder.encode(Sample("", (system, asked, Message("assistant", answer))))]
-    for _ in range(STEPS):
-        learner.learn([batches.padded(encoded)], CONFIG.rate)
     folder.mkdir(parents=True)
-    learner.save(folder)
+    with opening.answering(found, CONFIG, devices.look("cpu", "fp32")) as learner:
+        for _ in range(STEPS):
+            learner.learn([batches.padded(encoded)], CONFIG.rate)
+        learner.save(folder)
 
 
 def test_the_base_answers_as_itself_and_the_adapter_as_it_was_taught(tmp_path: Path) -> None:
