@@ -41,7 +41,7 @@ _LEAD = re.compile(r"((?:[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+)*[ \t]*)(#)?")
 _RULE = re.compile(r"([ \t]*)((?:=+|-+|[-*_](?:[ \t]*[-*_]){2,})[ \t]*)")  # a line, or what makes the one above it a heading
 _MAY_LEAD = re.compile(r"[\s\-*+\d.)#=_]*")
 _SIGNS = re.compile(r"[\\*`\[~]|(?<![^\W_])_|_(?![^\W_])")  # snake_case is no emphasis
-_MRKDWN_SIGNS = re.compile(r"`|(?<!\w)[*_~](?!\s)|(?<!\s)[*_~](?!\w)")
+_MRKDWN_SIGNS = re.compile(r"`|(?<![^\W_])[*_~](?!\s)|(?<!\s)[*_~](?![^\W_])")  # a sign beside a sign is no letter
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

@@ -103,6 +103,7 @@ def test_an_answer_hides_no_address(text: str) -> None:
     assert not re.search(r"(?<!\\)\[[^\]]*\]\(<", re.sub("`[^`]+`", "", outside_code(prose(text))))
 
 
+@example("_*1*")
 @given(FENCELESS | NASTY.filter(lambda text: "~~~" not in text))
 def test_what_a_person_typed_reads_as_it_was_typed(text: str) -> None:
     text = re.sub(r"\s+", " ", text).strip().replace("\u00ad", "")
