@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -24,11 +25,31 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 MARK = "TESTS_OF_LABBOT"  # in the environment of every process that a test starts, whoever its parent is by then
 os.environ[MARK] = str(os.getpid())
 
-settings.register_profile("labbot", deadline=None)  # no test asserts a time: another program may have the cores
+# No test asserts a time: another program may have the cores. Each run tries other examples, and `make faults` thousands.
+settings.register_profile("labbot", deadline=None, max_examples=50)
 settings.load_profile("labbot")
 
 FONTS = ".ttf"  # matplotlib keeps the files open that it has drawn with
 HOME = Path(__file__).resolve().parent.parent
+MANY = 300  # modules
+_imported = 0  # modules, when the living were last counted out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many processes again as there are cores: a good part of what tests do is to wait."""
+    cores = os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Keep what was imported by now out of the searches for garbage to come: each would spend up to half a second on it."""
+    global _imported
+    if len(sys.modules) > _imported + MANY:
+        gc.collect()
+        gc.freeze()
+        _imported = len(sys.modules)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +102,7 @@ def nothing_is_left(one_redis: Server, request: pytest.FixtureRequest) -> Iterat
             given.clear()
         for records in item.stash.get(caplog_records_key, {}).values():
             records.clear()  # an error that was logged holds the frames that it went through, and they files
+    gc.unfreeze()
     gc.collect()  # what nobody names any more closes its files
     files = {file.path for file in psutil.Process().open_files() if not file.path.endswith(FONTS)} - before
 

@@ -9,6 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bot.core.cards import say_problem
@@ -20,7 +21,15 @@ from bot.play import Player
 from bot.transcript import Expects
 from pipeline.errors import Invalid
 
+TRANSCRIPTS = Path(__file__).resolve().parent.parent / "transcripts"
+ONE = {"setup": "slack", "precheck_away": "discord"}  # long ones that say nothing which others do not say on each platform
+
 Json = dict[str, Any]
+
+
+def transcripts(platform: str) -> list[Path]:
+    """Those that are played on a platform."""
+    return [path for path in sorted(TRANSCRIPTS.glob("*.txt")) if ONE.get(path.stem, platform) == platform]
 
 
 @dataclass

@@ -46,10 +46,37 @@ def store(memory: Memory) -> Store:
     return Store(memory, lease_s=0.2)
 
 
+@pytest.fixture(scope="session")
+def loaded() -> Settings:
+    """The settings as they are shipped; to read the words takes a tenth of a second."""
+    return settings_module.load({"LABBOT_TINY": "small"})
+
+
 @pytest.fixture
-def settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    made = settings_module.load({"LABBOT_DATA": str(tmp_path / "data"), "LABBOT_TINY": "small"})
-    return replace(made, cache=tmp_path_factory.getbasetemp() / "cache")  # fitting the FAQ takes a second
+def settings(loaded: Settings, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    environment = {**loaded.environment, "LABBOT_DATA": str(tmp_path / "data")}
+    return replace(
+        loaded, data=tmp_path / "data", cache=tmp_path_factory.getbasetemp() / "cache", environment=environment
+    )  # fitting the FAQ takes a second
+
+
+@pytest.fixture(scope="session")
+def faqs() -> dict[str, Faq]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def read_already(faqs: dict[str, Faq], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An FAQ that was read is not read again: it looks itself whether its files have changed."""
+    anew = house.faq_of
+
+    def kept(given: Settings) -> Faq:
+        key = repr((given.home, given.cache, given.bot.faq, given.embeddings))
+        if key not in faqs:
+            faqs[key] = anew(given)
+        return faqs[key]
+
+    monkeypatch.setattr(house, "faq_of", kept)
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +97,8 @@ def small_recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def read_once(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def read_once(loaded: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The settings, with a taxonomy that is made: what takes a while and is the same for every test."""
-    loaded = settings_module.load({"LABBOT_TINY": "small"})
     tree = tmp_path_factory.mktemp("tree") / "taxonomy"
     demo.make(tree, loaded.home / "configs" / "demo")
     return settings_module.reloaded(replace(loaded, data=tree.parent), {"taxonomy.path": str(tree)})

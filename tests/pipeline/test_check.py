@@ -52,7 +52,7 @@ DOCUMENTS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)  # the package judges five a second
 @given(st.dictionaries(KEYS, DOCUMENTS, max_size=6))
 def test_a_made_up_document_is_judged_as_the_package_judges_it(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, object]

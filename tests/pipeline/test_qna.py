@@ -197,7 +197,7 @@ LINT = YamlLintConfig("{extends: relaxed, rules: {line-length: disable}}")
 
 
 @given(entries)
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_is_written_reads_back_the_same_and_passes_schema_and_linter(entry: Skill) -> None:
     text = qna.write(entry)
 

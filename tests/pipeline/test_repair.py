@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.repair import Fault, Fix, Repaired, diff, fault, repair
 
-EXAMPLES = 300  # of each test that throws texts at it
+EXAMPLES = 100  # of each test that throws texts at it; `make faults` asks for more
 MANY = 10_000
 
 FRAGMENTS = (

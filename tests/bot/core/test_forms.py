@@ -13,7 +13,7 @@ from pipeline import licences, qna
 from pipeline.check import MODES, check_text
 from pipeline.taxonomy import Document, Knowledge, Passage, SeedExample
 
-EXAMPLES = 300  # `make faults` asks for more
+EXAMPLES = 100  # `make faults` asks for more
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40) | st.sampled_from(
     [
         "yes",

@@ -1,4 +1,4 @@
-"""Every transcript plays through Discord, and ends in the same files as at the terminal.
+"""Transcripts play through Discord, and end in the same files as at the terminal.
 
 In a guild all of them; in direct messages, and where labbot may not read what does not name it, one of each kind. What
 Discord does not tell of direct messages, neither roles nor a language, keeps some from being played there.
@@ -14,14 +14,14 @@ from bot.play import Player, play_file
 from bot.settings import Settings
 from pipeline.embedded import Server
 from pipeline.memory import Memory
+from tests.bot.apart import TRANSCRIPTS, transcripts
 from tests.bot.discord.player import DirectPlayer, DiscordPlayer, NamingPlayer
 from tests.fakes.model import Model
 
 Play = Callable[[Path, Callable[..., Player]], Awaitable[Player]]
 
-FOLDER = Path(__file__).resolve().parents[2] / "transcripts"
-FILES = sorted(FOLDER.glob("*.txt"))
-EACH = [FOLDER / f"{name}.txt" for name in ("chat_edit", "corrections", "drafts", "faq", "skill")]
+FILES = transcripts("discord")
+EACH = [TRANSCRIPTS / f"{name}.txt" for name in ("chat_edit", "corrections", "drafts", "faq", "skill")]
 
 
 @pytest.fixture(autouse=True)

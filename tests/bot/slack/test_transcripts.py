@@ -1,10 +1,10 @@
-"""Every transcript plays through Slack, by socket and by HTTP, and ends in the same files as at the terminal.
+"""Transcripts play through Slack, by socket or by HTTP, and end in the same files as at the terminal.
 
-In a channel of a workspace all of them; in direct messages, where each message at the top begins a thread, one of each kind.
+In a channel of a workspace each in one of the two ways, which say the same to the bot, in turn; one of each kind in
+both, and in direct messages, where each message at the top begins a thread.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +13,19 @@ import pytest
 from bot.play import Player, play_file
 from bot.settings import Settings
 from pipeline.embedded import Server
-from pipeline.memory import Memory, connect
+from pipeline.memory import Memory
+from tests.bot.apart import TRANSCRIPTS, transcripts
 from tests.bot.slack.player import DirectPlayer, HttpPlayer, SlackPlayer
 from tests.fakes.model import Model
 
-Play = Callable[[Path, Callable[..., Player], Server], Awaitable[list[str]]]
+Play = Callable[[Path, Callable[..., Player]], Awaitable[list[str]]]
 
-FOLDER = Path(__file__).resolve().parents[2] / "transcripts"
-FILES = sorted(FOLDER.glob("*.txt"))
-EACH = [FOLDER / f"{name}.txt" for name in ("chat_edit", "corrections", "drafts", "faq", "skill")]
+FILES = transcripts("slack")
+EACH = [TRANSCRIPTS / f"{name}.txt" for name in ("chat_edit", "corrections", "drafts", "faq", "skill")]
+WAYS = {"socket": SlackPlayer, "http": HttpPlayer}
+PLAYS = [
+    (path, way) for at, path in enumerate(FILES) for turn, way in enumerate(WAYS) if path in EACH or turn == at % len(WAYS)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -30,54 +34,34 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.platforms.slack.streams.PAUSE_S", 0.05)
 
 
-@pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A second Redis: what takes longest in a transcript is to wait, and two can do that at once."""
-    made = Server(tmp_path_factory.mktemp("another"))
-    made.up()
-    yield made
-    made.down()
-
-
 @pytest.fixture
-def play(settings: Settings, small_recipes: Path, docs: dict[str, str]) -> Play:
-    """Plays a transcript on an empty Redis. Returns the files of the drafts that are whole at its end."""
+def play(settings: Settings, small_recipes: Path, server: Server, memory: Memory, docs: dict[str, str]) -> Play:
+    """Plays a transcript. Returns the files of the drafts that are whole at its end."""
 
-    async def plays(path: Path, kind: Callable[..., Player], server: Server) -> list[str]:
+    async def plays(path: Path, kind: Callable[..., Player]) -> list[str]:
         try:
-            await emptied(server)
             async with Model() as model:
                 player = await play_file(replace(settings, home=small_recipes), path, server, docs, model, kind)
         finally:
             server.up()
-        assert (player.lacks, player.differences) == ([], []), kind.__name__
+        assert (player.lacks, player.differences) == ([], [])
         return player.files
 
     return plays
 
 
-async def emptied(server: Server) -> None:
-    memory = connect(server.url)
-    await memory.do("FLUSHALL")
-    await memory.close()
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-async def test_the_bot_says_by_socket_and_by_http_what_the_transcript_says_and_the_files_are_those_of_the_terminal(
-    path: Path, play: Play, memory: Memory, server: Server, another: Server, at_the_terminal: dict[Path, list[str]]
+@pytest.mark.parametrize(("path", "way"), PLAYS, ids=[f"{path.stem}-{way}" for path, way in PLAYS])
+async def test_the_bot_says_in_a_channel_what_the_transcript_says_and_the_files_are_those_of_the_terminal(
+    path: Path, way: str, play: Play, memory: Memory, at_the_terminal: dict[Path, list[str]]
 ) -> None:
-    async def by_socket() -> list[str]:
-        files = await play(path, SlackPlayer, server)
-        if files and path not in at_the_terminal:
-            at_the_terminal[path] = await play(path, Player, server)
-        return files
+    files = await play(path, WAYS[way])
+    if files and path not in at_the_terminal:
+        await memory.do("FLUSHALL")
+        at_the_terminal[path] = await play(path, Player)
 
-    async with asyncio.TaskGroup() as both:
-        socket, http = both.create_task(by_socket()), both.create_task(play(path, HttpPlayer, another))
-
-    assert socket.result() == http.result() == at_the_terminal.get(path, [])
+    assert files == at_the_terminal.get(path, [])
 
 
 @pytest.mark.parametrize("path", EACH, ids=lambda path: path.stem)
-async def test_the_bot_says_the_same_in_direct_messages(path: Path, play: Play, memory: Memory, server: Server) -> None:
-    await play(path, DirectPlayer, server)
+async def test_the_bot_says_the_same_in_direct_messages(path: Path, play: Play) -> None:
+    await play(path, DirectPlayer)

@@ -25,7 +25,7 @@ ENOUGH_S = 60
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, shared_cache: None) -> Path:
     return tmp_path / "data"
 
 
@@ -254,7 +254,8 @@ def test_an_operators_redis_that_does_not_answer_is_a_sentence_and_status_one(da
     assert (done.returncode, done.stderr.startswith("no Redis answers at LABBOT_REDIS_URL")) == (1, True)
 
 
-def test_people_are_private_to_whoever_runs_labbot(data: Path) -> None:
+def test_people_are_private_to_whoever_runs_labbot(tmp_path: Path) -> None:
+    data = tmp_path / "data"
     labbot(data, "terminal", "--plain", text="/skill\nGreet people\n")
 
     assert data.stat().st_mode & 0o077 == 0
