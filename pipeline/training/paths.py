@@ -20,12 +20,18 @@ class Path:
         return f"{self.ran}, {self.where}: {self.figure}" if self.ran else "never ran on such a machine"
 
 
-CPU = Path("CPU", "torch, bf16 where the processor multiplies it")
+CPU = Path(
+    "CPU",
+    "torch, bf16 where the processor multiplies it",
+    "2026-11-23",
+    "2 cores of an AMD EPYC",
+    "310 tokens/s with 120M weights in bf16, 4.7 times TRL padded",
+)
 CUDA = Path("CUDA", "torch, one NVIDIA GPU, rows packed by varlen attention")
 QLORA = Path("QLoRA", "torch and bitsandbytes, one NVIDIA GPU, the base in 4 bits")
-FSDP = Path("FSDP", "torchrun, several GPUs")
+FSDP = Path("FSDP", "torchrun, several GPUs")  # its tests: two gloo processes on a CPU give one process's losses
 MPS = Path("MPS", "torch on Apple's GPU")
-MLX = Path("MLX", "mlx-lm on Apple's GPU, or on a CPU for its tests")
+MLX = Path("MLX", "mlx-lm on Apple's GPU")  # its tests run on a Linux CPU
 PATHS = (CPU, CUDA, QLORA, FSDP, MPS, MLX)
 
 
