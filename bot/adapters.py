@@ -82,6 +82,9 @@ class Adapters:
 
 def _stamp(path: Path) -> tuple[int, ...]:
     """What a file, or the files of a folder, are known by: they are written anew as a whole."""
-    paths = sorted(path.iterdir()) if path.is_dir() else [path]
-    found = [one.stat() for one in paths]
+    try:
+        paths = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = [one.stat() for one in paths]
+    except OSError:  # they are being exported anew: the server says what it makes of that
+        return ()
     return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size))

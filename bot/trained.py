@@ -124,11 +124,13 @@ def _seed(one: Mapping[str, Any]) -> Seed:
 def exported(folder: Path) -> Exported:
     """The files that a run hands out, the adapter's first."""
     place = folder / EXPORT
-    paths = [one for one in sorted(place.rglob("*")) if one.is_file() and not one.name.startswith(".")]
-    order = sorted(paths, key=lambda one: (one != folder / ADAPTER, one.suffix != ".gguf"))
-    if not order:
+    try:
+        paths = [one for one in sorted(place.rglob("*")) if one.is_file() and not one.name.startswith(".")]
+        order = sorted(paths, key=lambda one: (one != folder / ADAPTER, one.suffix != ".gguf"))
+        sizes = tuple((one.relative_to(folder).as_posix(), one.stat().st_size) for one in order)
+    except OSError:  # they are being exported anew
         return Exported()
-    return Exported(tuple((one.relative_to(folder).as_posix(), one.stat().st_size) for one in order), str(folder))
+    return Exported(sizes, str(folder)) if sizes else Exported()
 
 
 def adapter(folder: Path) -> Adapter:

@@ -72,12 +72,13 @@ EVALUATE = Stage(
 )
 EXPORT = Stage(
     "export",
-    (*ENTRY, *TRAINED[:2], *SCORES, HOLDOUT[0], "mix/README.md"),
+    (*ENTRY, *TRAINED[:2], *SCORES, HOLDOUT[0], "mix"),
     ("export",),
     _of("export"),
     6 * HOUR_S,
     takes=("leaf", "formats", "upload"),
     keys=True,
+    secrets=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     adds=REPORT,
 )
 PROPOSE = Stage("propose", (*ENTRY, "precheck.json"), ("pull.md", "pull.json"), _of("propose"), alone=True)

@@ -52,7 +52,7 @@ class Stage:
     workers that perform it. `takes`: the inputs that it reads, by name; None for all of them. `alone`: asked for by name
     it runs with whatever the stages before it have made, and does not have them run first. `saves`: told to end it saves
     something, and is given longer for it. `goes_on`: what it goes on with there beside its logs, which nobody vouches for.
-    `keys`: it speaks to models, and is given their keys.
+    `keys`: it speaks to models, and is given their keys. `secrets`: further variables that it alone is given.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Stage:
     keys: bool = False
     adds: tuple[str, ...] = ()
     goes_on: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 def perform(stage: Stage, job: Job) -> Mapping[str, str]:

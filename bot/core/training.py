@@ -30,7 +30,11 @@ def press(event: Event, known: Known, draft: Draft) -> list[Effect]:
     run = submitting.run_of(draft)
     last = known.run
     if last and (last.id, last.state, last.until) == (run, "done", UNTIL):
-        return _scored(known, draft, run)
+        there = known.adapter()
+        if there is None:
+            return [Look("adapter", run)]
+        if there.there:
+            return _scored(known, draft, run)
     found = known.sampled()
     if found is None:
         return [Look("samples", (run, "kept", 0, samples.PAGE))]

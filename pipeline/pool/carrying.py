@@ -258,8 +258,8 @@ class Carrying:
         return child
 
     def _environment(self, stage: Stage) -> dict[str, str]:
-        """What a child inherits: no secret but the keys of models, and these only where it speaks to models."""
-        kept = self.terms.keys if stage.keys else frozenset[str]()
+        """What a child inherits: no secret but the keys of models where it speaks to models, and what it names."""
+        kept = {*stage.secrets, *(self.terms.keys if stage.keys else ())}
         found = {name: value for name, value in os.environ.items() if name in kept or not SECRET.search(name)}
         return {**found, **self.terms.environment}
 

@@ -12,6 +12,9 @@ from typing import Any
 from pipeline import files
 from pipeline.errors import Failed
 
+# What is asked for one time: nothing is uploaded again because it was once, with samples that nobody has looked at since.
+ONCE = frozenset({"formats", "upload"})
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -25,7 +28,7 @@ class Begun:
 def write(folder: Path, recipe: str, inputs: Mapping[str, Any], person: str, settings: Mapping[str, Any]) -> None:
     """Lay a run's folder out. An input that is an Entry becomes its `entry/` files.
 
-    Inputs that were given before and are not given anew stay, for the stages that they were given for.
+    Inputs that were given before and are not given anew stay, for the stages that they were given for; but for those of ONCE.
     Raises Invalid for an entry that cannot be written as it is, Failed if the disk does not take it.
     """
     from pipeline import qna  # a worker's child only reads, and need not wait for YAML
@@ -46,7 +49,8 @@ def write(folder: Path, recipe: str, inputs: Mapping[str, Any], person: str, set
         before = read(folder).inputs
     except Failed:  # there is none yet, or it is damaged and written anew
         before = {}
-    run = {"id": folder.name, "recipe": recipe, "person": person, "inputs": {**before, **texts}, "settings": dict(settings)}
+    kept = {name: value for name, value in before.items() if name not in ONCE}
+    run = {"id": folder.name, "recipe": recipe, "person": person, "inputs": {**kept, **texts}, "settings": dict(settings)}
     files.write(folder / "run.json", json.dumps(run, indent=1))
 
 

@@ -127,7 +127,8 @@ def _run(given: argparse.Namespace, here: "Installation") -> int:
         inputs["entry"] = _entry(given.entry)
     elif given.recipe == "contribution":
         raise Invalid(Problem("run.entry", "a contribution needs an ENTRY", fix="Name its qna.yaml."))
-    name = f"hand-{digest(repr(sorted(inputs.items())).encode()).removeprefix('sha256:')[:10]}"
+    decides = sorted((name, value) for name, value in inputs.items() if name not in layout.ONCE)
+    name = f"hand-{digest(repr(decides).encode()).removeprefix('sha256:')[:10]}"
     folder = (given.folder or here.data / "by-hand" / name).absolute()  # not among those that are tidied by their records
     layout.write(folder, given.recipe, inputs, "", here.stages)
     print(f"the run's folder: {folder}", file=sys.stderr)

@@ -9,12 +9,13 @@ import pytest
 
 from pipeline import recipe
 from pipeline.errors import Failed, Invalid
+from pipeline.pool import layout
 from pipeline.pool.perform import by_hand
 from pipeline.stage import Job, Stage, perform
 
 SETTINGS = {"path": "t", "deep": {"b": 1, "a": 2}}
 INPUTS = {"leaf": "a/b", "replaces": False}
-NAMES = ("precheck", "document", "generate", "judge", "mix", "propose")
+NAMES = "precheck document generate judge mix train evaluate export propose".split()
 
 
 class Copier:
@@ -176,8 +177,9 @@ def test_a_stage_that_runs_alone_has_none_before_it() -> None:
     }
 
     assert named == {"precheck": ["precheck"], "propose": ["propose"], "judge": made[:3], "mix": made}
-    assert [stage.name for stage in recipe.stages("contribution")] == made
-    assert [stage.name for stage in recipe.every("contribution")] == ["precheck", *made, "propose"]
+    every = [*made, "train", "evaluate", "export"]
+    assert [stage.name for stage in recipe.stages("contribution")] == every
+    assert [stage.name for stage in recipe.every("contribution")] == ["precheck", *every, "propose"]
 
 
 def test_a_stage_that_is_to_generate_is_made_again_by_what_it_is_asked_for_and_not_by_who_signs() -> None:
@@ -218,3 +220,10 @@ def test_an_error_says_nothing_to_a_terminal_that_it_takes_for_a_command(
 
     said = capsys.readouterr().err
     assert "gone?[2J is no run folder" in said
+
+
+def test_what_was_asked_for_once_is_not_done_again_with_the_next_asking(tmp_path: Path) -> None:
+    layout.write(tmp_path / "r", "contribution", {"wanted": "30", "upload": "lab/orders", "formats": "Q4_K_M"}, "p1", {})
+    layout.write(tmp_path / "r", "contribution", {"wanted": "60"}, "p1", {})
+
+    assert layout.read(tmp_path / "r").inputs == {"wanted": "60"}

@@ -179,6 +179,13 @@ def test_what_is_trained_already_is_shown_again_and_costs_nothing(whole: Talk) -
     assert (shown.card.title, shown.ping) == ("Done: a model has learned Greet people.", "")
 
 
+def test_where_the_trained_model_is_gone_it_is_made_again(whole: Talk) -> None:
+    stands(whole, "done")
+    whole.adapter = Adapter(False, "tiny")
+
+    assert len(starts(press(whole))) == 1
+
+
 @pytest.mark.parametrize(
     ("state", "until"), [("done", "mix"), ("failed", "export"), ("cancelled", "export"), ("done", "precheck")]
 )
