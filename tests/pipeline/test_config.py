@@ -23,9 +23,9 @@ def told(folder: Path, text: str | bytes, overrides: dict[str, str] | None = Non
 
 
 def test_the_shipped_file_loads() -> None:
-    submit = {"submit": 2.0}
-    few = {"draft": "20/day", "precheck": "20/day", "generate": "10/day", "submit": "10/day"}
-    many = {"draft": "50/day", "precheck": "50/day", "generate": "25/day", "submit": "20/day"}
+    submit = {"submit": 2.0, "train": 2.0}
+    few = {"draft": "20/day", "precheck": "20/day", "generate": "10/day", "train": "5/day", "submit": "10/day"}
+    many = {"draft": "50/day", "precheck": "50/day", "generate": "25/day", "train": "15/day", "submit": "20/day"}
     day = RoleConfig(quotas=few, cooldowns_s=submit, waiting=10, running=2)
 
     assert config.load(HOME / "configs" / "bot.yaml") == BotConfig(
