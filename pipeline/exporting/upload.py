@@ -99,15 +99,19 @@ def _to_hub(files: Mapping[str, Path], where: str, environment: Mapping[str, str
 
 def _refused(error: Exception, hub: Hub, where: str) -> LabError:
     """What the hub's answer means to whoever asked for the upload."""
+    import httpx2  # huggingface_hub's own client
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
         return Invalid(Problem("hub.offline", "HF_HUB_OFFLINE keeps this machine off the network.", fix="Unset it."))
-    while error.__cause__ and not isinstance(error, HfHubHTTPError) and isinstance(error.__cause__, Exception):
+    told = HfHubHTTPError | httpx2.TransportError
+    while error.__cause__ and not isinstance(error, told) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # "Error while uploading" hides the cause
     why = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ValueError) and not isinstance(error, HfHubHTTPError):
         return Failed(f"{hub.host} does not take the export: {why}")
+    if not isinstance(error, told | ConnectionError | TimeoutError):
+        return Failed(f"the upload to {hub.host} failed: {why}")
     if not isinstance(error, HfHubHTTPError):
         return Temporary(f"{hub.host} cannot be reached ({why}). The export is whole here; ask for the upload again later.")
     status = error.response.status_code

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.errors import Invalid
 from pipeline.exporting import adapter_gguf, adapters, asking, merging, model_gguf, verifying
 from pipeline.exporting.adapters import Adapter
 from pipeline.exporting.reference import Reference
@@ -70,7 +71,8 @@ class Telling:
 class Work:
     """What is written of the adapter in `source` onto `base`. `run`: the run's folder; `name`: what files say they are;
 
-    `system`: what the model is told before a question. `checks` grows with what was looked at.
+    `system`: what the model is told before a question. `optional`: nobody asked for the adapter as GGUF by name, so that a
+    base that llama.cpp does not know costs only that file; `left_out` says why then. `checks` grows with what was looked at.
     """
 
     run: Path
@@ -81,6 +83,8 @@ class Work:
     name: str
     system: str
     telling: Telling
+    optional: bool = False
+    left_out: str = ""
     checks: list[Check] = field(default_factory=list)
 
     def make_sure_of_room(self) -> None:
@@ -122,7 +126,13 @@ class Work:
         if "adapter" in self.formats:
             self.telling.at("adapter", "adapter.gguf")
             path = folder / "adapter.gguf"
-            adapter_gguf.write(self.adapter, self.base.config, path, name=self.name, licence=self.base.licence)
+            try:
+                adapter_gguf.write(self.adapter, self.base.config, path, name=self.name, licence=self.base.licence)
+            except Invalid as error:
+                if not self.optional:
+                    raise
+                self.left_out = str(error)
+                self.formats = [*(one for one in self.formats if one != "adapter"), "safetensors"]
 
     def _models(self, merged: Path, folder: Path, aside: Path) -> None:
         """The merged model as GGUF, and smaller ones of it."""

@@ -41,20 +41,22 @@ def export(job: Job) -> Mapping[str, str]:
     it was trained on, export.adapter and export.model with the way round, export.damaged, export.login, catalog.disk and what
     base.find says; Temporary where a place to upload to is away; Failed where a file is not what it should be.
     """
-    formats, places = _formats(job.inputs.get("formats")), upload.targets(_listed(job.inputs.get("upload")))
+    named, places = _formats(job.inputs.get("formats")), upload.targets(_listed(job.inputs.get("upload")))
+    formats = tuple(dict.fromkeys((*DEFAULT, *named)))  # whatever else is asked for, people go on talking to it
     plan = _json(job.folder / "train" / "plan.json")
     source = job.folder / "train" / "adapter"
     if not (source / adapters.CONFIG).is_file() or not plan:
         raise Invalid(Problem("export.none", "there is no adapter to export", "train/adapter", "Train one first: /train."))
     found = _base(job, plan)
     adapter = adapters.read(source)
-    work = _work(job, found, adapter, source, formats)
+    work = _work(job, found, adapter, source, formats, optional=not set(DEFAULT) & set(_listed(job.inputs.get("formats"))))
     work.make_sure_of_room()
     with _made_anew(job.folder / upload.EXPORT) as folder, _made_anew(job.folder / ".aside", keep=False) as aside:
         with work.telling.beating():
             work.write(folder, aside)
         files = _files(folder)
         told = {"version": VERSION, "base": plan["base"], "checks": [one.told() for one in work.checks]}
+        told |= {"left_out": work.left_out} if work.left_out else {}
         (folder / "checks.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         (folder / upload.CARD).write_text(card.card(_card(job, plan, found, files, work.checks)), encoding="utf-8")
     page.write(job.folder)
@@ -62,14 +64,14 @@ def export(job: Job) -> Mapping[str, str]:
         work.telling.at("upload", place.where)
         with work.telling.beating():
             upload.upload(job.folder, place, os.environ)
-    return _told(files, found, work.checks, places)
+    return _told(files, found, work.checks, places) | ({"left_out": work.left_out} if work.left_out else {})
 
 
-def _work(job: Job, found: Base, adapter: Adapter, source: Path, formats: Sequence[str]) -> Work:
+def _work(job: Job, found: Base, adapter: Adapter, source: Path, formats: Sequence[str], *, optional: bool) -> Work:
     leaf = str(job.inputs.get("leaf") or "").strip("/").rpartition("/")[2]
     system = sizes.load(Path(str(job.settings["home"])) / sizes.FILE).system
     telling = Telling(job.report, steps=3 + 2 * len(formats))
-    return Work(job.folder, found, adapter, source, formats, f"{found.name}-{leaf or 'adapter'}", system, telling)
+    return Work(job.folder, found, adapter, source, formats, f"{found.name}-{leaf or 'adapter'}", system, telling, optional)
 
 
 # --- what is asked for, and what is there
@@ -84,7 +86,7 @@ def _listed(given: Any) -> list[str]:
 def _formats(given: Any) -> tuple[str, ...]:
     """Raises Invalid (export.format) for one that there is not."""
     known = {name.lower(): name for name in FORMATS}
-    wanted = _listed(given) or list(DEFAULT)
+    wanted = _listed(given)
     for one in wanted:
         if one.lower() not in known:
             fix = f"There is: {', '.join(FORMATS)}."

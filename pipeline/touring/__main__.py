@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import sys
@@ -42,7 +43,7 @@ def main(words: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _take(given: argparse.Namespace, folder: Path) -> int:
-    before = sorted(folder.glob(f"{NAME}-*"), key=_number)
+    before = sorted(filter(_is_ours, folder.glob(f"{NAME}-*")), key=_number)
     place = folder / f"{NAME}-{_number(before[-1]) + 1 if before else 1}"
     if not given.keep:
         for path in before:
@@ -53,6 +54,11 @@ def _take(given: argparse.Namespace, folder: Path) -> int:
     missed = misses(found)
     telling.ended(page, found, missed, place, run)
     return 1 if missed else 0
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is an earlier tour's: --data may name a folder that has others in it."""
+    return re.fullmatch(rf"{NAME}-\d+", path.name) is not None and (path / tour.LOG).is_file()
 
 
 def _number(path: Path) -> int:

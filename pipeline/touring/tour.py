@@ -33,7 +33,9 @@ LEAF = "compositional_skills/technology/tickets/orders"  # where draft.txt says 
 ADAPTER = "tickets"  # the adapter's name where it is served
 ANSWER_TOKENS = 48  # a ticket has about 20
 AT_ONCE = 16  # questions to the engine
-NOT_THEIRS = "LABBOT_REDIS_URL LABBOT_EMBEDDINGS_URL LABBOT_ARTEFACTS LABBOT_SERVE LABBOT_SERVE_KEY LABBOT_TINY".split()
+NOT_THEIRS = "LABBOT_REDIS_URL LABBOT_REDIS_PASSWORD LABBOT_REDIS_PASSWORD_FILE LABBOT_EMBEDDINGS_URL".split()
+NOT_THEIRS += "LABBOT_ARTEFACTS LABBOT_SERVE LABBOT_SERVE_KEY LABBOT_TINY".split()
+LOG = "tour.log"  # what the children said, and by which an earlier tour's folder is known
 ANSWERS = "log/evaluate"
 MADE_BY_TRAINING = shutil.ignore_patterns("train", "export", "scores.*", "receipts", "log", "lock")
 
@@ -218,7 +220,7 @@ def take(wanted: Wanted, page: Page) -> tuple[Figures, Path]:
     made = home.make(wanted.folder / "home", CHECKOUT, home.settings(CHECKOUT), home.seeded(wanted.seed))
     (wanted.folder / "data").mkdir(mode=0o700)
     ours = {"LABBOT_HOME": str(made), "LABBOT_DATA": str(wanted.folder / "data"), **dict.fromkeys(NOT_THEIRS, "")}
-    with Children(ours, wanted.folder / "tour.log") as children:
+    with Children(ours, wanted.folder / LOG) as children:
         tour = Tour(wanted, page, made, ours, children)
         found = _steps(tour)
     write(wanted.folder / "tour.json", json.dumps({**found.told(), "seconds": page.spent}, indent=1))

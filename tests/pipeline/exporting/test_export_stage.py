@@ -138,9 +138,26 @@ def test_dora_is_refused_with_the_merged_model_as_the_way_round(run):
     small.adapter(run.folder / "train" / "adapter", run.models / "tiny" / "hf", use_dora=True)
 
     with pytest.raises(Invalid, match=r"this adapter has DoRA.*Export the merged model instead"):
-        run.export()
+        run.export(formats="adapter")
 
     assert not [name for name in run.files if name.startswith("export")]
+
+
+def test_where_nobody_asked_for_a_gguf_by_name_one_that_cannot_be_costs_only_that_file(run):
+    shutil.rmtree(run.folder / "train" / "adapter")
+    small.adapter(run.folder / "train" / "adapter", run.models / "tiny" / "hf", use_dora=True)
+
+    facts = run.export()
+
+    assert "DoRA" in facts["left_out"]
+    assert (run.folder / "export" / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (run.folder / "export" / "adapter.gguf").exists()
+
+
+def test_another_format_comes_beside_the_adapter_that_people_talk_to(run):
+    run.export(formats="merged")
+
+    assert (run.folder / "export" / "adapter.gguf").is_file() and (run.folder / "export" / "merged").is_dir()
 
 
 @pytest.mark.faults
