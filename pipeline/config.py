@@ -40,6 +40,10 @@ class WorkspaceConfig(Section):
     roles: dict[str, str] = Field(default={}, description="a role or user name of the platform -> a role of ours")
     channels: tuple[str, ...] = Field(default=(), description="channels that labbot speaks in; empty for all")
     features: dict[Feature, bool] = Field(default={}, description="what is offered there; on unless it says false")
+    triagers: str = Field(
+        default="",
+        description="who hears daily what waits for triage: @name, elsewhere @id or a channel's id; empty for nobody",
+    )
     maintainers: str = Field(
         default="",
         description="who is asked what the FAQ does not say: @name, elsewhere @id or a channel's id; empty for nobody",
@@ -80,6 +84,49 @@ class TaxonomyConfig(Section):
     branch: str = Field(
         default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="the branch that proposals start from"
     )
+    repo: str = Field(
+        default="",
+        pattern=r"^$|^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$",
+        description="OWNER/NAME on GitHub that pull requests go to; empty: proposals are branches of the checkout",
+    )
+
+
+class GithubConfig(Section):
+    """How labbot is on GitHub. Secrets are in the environment: LABBOT_GITHUB_APP_KEY, LABBOT_GITHUB_WEBHOOK_SECRET."""
+
+    client: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._]*$",
+        description="the client id with which people link their account; empty: they cannot",
+    )
+    app: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._]*$",
+        description="the id of a GitHub App that opens pull requests for whoever has linked none; empty for none",
+    )
+    fork: str = Field(
+        default="",
+        pattern=r"^$|^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$",
+        description="the fork that the App puts branches into; empty: the taxonomy's repository itself",
+    )
+    documents: str = Field(
+        default="taxonomy-knowledge-docs",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="a person's own repository of documents, by its name",
+    )
+    comments: bool = Field(default=False, description="whether a triager may post the table of /triage on the pull request")
+    poll_s: float = Field(default=300.0, ge=5, description="how often a pull request is looked at of which nothing is heard")
+    lgtms: int = Field(default=2, ge=1, le=10, description="how many members have to agree")
+    stale_days: float = Field(
+        default=15.0, gt=0, description="days of silence after which the repository's bot marks one stale"
+    )
+    close_days: float = Field(default=31.0, gt=0, description="further days after which it closes one")
+    api: str = Field(
+        default="https://api.github.com",
+        pattern=r"^https?://[^\s@?#]+$",
+        description="where its API is; http only on this machine, and if net.allow names it",
+    )
+    web: str = Field(default="https://github.com", pattern=r"^https?://[^\s@?#]+$", description="where people and git see it")
 
 
 class RunsConfig(Section):
@@ -134,6 +181,7 @@ class BotConfig(Section):
     workspaces: dict[str, WorkspaceConfig] = Field(default={}, description="guild or workspace -> what holds there")
     roles: dict[str, RoleConfig] = Field(default={"everyone": RoleConfig()}, description="roles of ours, by name")
     taxonomy: TaxonomyConfig = TaxonomyConfig()
+    github: GithubConfig = GithubConfig()
     runs: RunsConfig = RunsConfig()
     retention: RetentionConfig = RetentionConfig()
     words: WordsConfig = WordsConfig()

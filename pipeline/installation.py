@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pipeline import config, demo, places, secret
+from pipeline import config, demo, places, secret, vault
 from pipeline.config import BotConfig, ModelRole
 from pipeline.errors import Invalid
 from pipeline.files import file_digest
@@ -19,6 +19,7 @@ from pipeline.pool.terms import Terms
 from pipeline.training import base, settings
 
 if TYPE_CHECKING:
+    from pipeline.memory import Memory
     from pipeline.models.host import Models
     from pipeline.pool.artefacts import Store
 
@@ -67,11 +68,26 @@ class Installation:
             "document": net,
             **self.generating,
             **self.training,
-            "propose": {"path": str(self.checkout), "branch": self.config.taxonomy.branch, "template": pull},
+            "propose": {
+                "path": str(self.checkout),
+                "branch": self.config.taxonomy.branch,
+                "template": pull,
+                **({"repo": repo, "github": self.github} if (repo := self.config.taxonomy.repo) else {}),
+            },
+            "act": {"github": self.github},
+            "publish": {"github": self.github},
+            **self.triaging,
             "fetch": net,
             "engine": models,
             "model": models,
         }
+
+    @property
+    def triaging(self) -> dict[str, dict[str, Any]]:
+        """What the stages are given that look at a pull request, and tell it what they found."""
+        github = {"repo": self.config.taxonomy.repo, "github": self.github}
+        place = {"home": str(self.home), "taxonomy": str(self.checkout), "cache": str(self.data / "cache" / "questions")}
+        return {"examine": {**github, **place}, "comment": github}
 
     @property
     def precheck(self) -> dict[str, Any]:
@@ -172,7 +188,23 @@ class Installation:
             tries=found.tries,
             grace_s=found.grace_s,
             keys=self._keys,
+            account=self.account,
         )
+
+    async def account(self, memory: "Memory", person: str) -> Mapping[str, str]:
+        """Somebody's GitHub account as a stage is given it; {} where none is linked. Raises as `Accounts.given`."""
+        from pipeline.github.accounts import Accounts
+        from pipeline.github.client import hub_of
+
+        kept = vault.load(self.environment) if secret.read(self.environment, vault.NAME) else None
+        return await Accounts(memory, kept, hub_of(self.github), self.config.github.client).given(person)
+
+    @property
+    def github(self) -> dict[str, Any]:
+        """How stages reach GitHub, and what an operator chose there; no secret."""
+        section = self.config.github
+        chosen = {name: getattr(section, name) for name in ("api", "web", "client", "app", "fork", "documents", "comments")}
+        return {**chosen, "net": self.config.net.model_dump(mode="json")}
 
     @property
     def _keys(self) -> frozenset[str]:

@@ -8,6 +8,8 @@ LABBOT_REDIS_PASSWORD   the password of LABBOT_REDIS_URL, which then has none in
 LABBOT_SERVE_KEY        the key of `labpipe serve`
 NAME of a `key_env`     the key of an endpoint of configs/models/roles.yaml
 LABBOT_VAULT_KEY        the keys of `vault.py`
+LABBOT_GITHUB_APP_KEY   the private key of the App of `github.app`
+LABBOT_GITHUB_WEBHOOK_SECRET   by which GitHub's webhooks are known to be GitHub's
 LABBOT_DISCORD_TOKEN, LABBOT_SLACK_BOT_TOKEN, LABBOT_SLACK_APP_TOKEN   the platforms' own
 """
 
@@ -31,7 +33,7 @@ _FORMS = re.compile(
     r"(?<!\w)(?:"
     r"xox[abeoprs]-[\w-]{10,250}|xapp-\d-[\w-]{10,250}"  # Slack
     r"|[MNO][\w-]{22,28}\.[\w-]{6,7}\.[\w-]{27,45}"  # Discord
-    r"|gh[pousr]_\w{30,255}|github_pat_\w{50,255}|glpat-[\w-]{20,60}"  # git hosts
+    r"|gh[pousr]_[\w-]{30,255}(?:\.[\w-]{1,2000}){0,2}|github_pat_\w{50,255}|glpat-[\w-]{20,60}"  # git hosts
     r"|sk-[\w-]{20,200}|hf_\w{30,60}"  # model services
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}"  # AWS
     r")|(?<=[Bb]earer )[\w.~+/=-]{8,}"

@@ -6,7 +6,7 @@ its settings, of what it read and of what it wrote; as long as all of them are t
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ class Job:
 
     `report(fraction, facts)`: how far it is, 0 to 1, and what people should know, as texts. `fence` is the number of the
     attempt, which rises with every one; 0 where a run is performed by hand. `thumbs()`: what people think of samples by now,
-    "up" or "down" by the sample's id; it changes while the stage is performed.
+    "up" or "down" by the sample's id; it changes while the stage is performed. `account`: whom the stage acts for on GitHub,
+    with the token sealed as `github.accounts` keeps it; nothing where they have linked none.
     """
 
     folder: Path
@@ -31,6 +32,7 @@ class Job:
     report: Callable[[float, Mapping[str, str]], None]
     fence: int = 0
     thumbs: Callable[[], Mapping[str, str]] = dict
+    account: Mapping[str, str] = field(default_factory=dict)
 
     def journal(self, name: str) -> Journal:
         """The log of that name, for this attempt to go on with; what earlier ones acknowledged is in it.
@@ -52,7 +54,8 @@ class Stage:
     workers that perform it. `takes`: the inputs that it reads, by name; None for all of them. `alone`: asked for by name
     it runs with whatever the stages before it have made, and does not have them run first. `saves`: told to end it saves
     something, and is given longer for it. `goes_on`: what it goes on with there beside its logs, which nobody vouches for.
-    `keys`: it speaks to models, and is given their keys. `secrets`: further variables that it alone is given.
+    `keys`: it speaks to models, and is given their keys. `secrets`: further variables that it alone is given. `account`: it
+    is given the GitHub account of whoever the run belongs to.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Stage:
     adds: tuple[str, ...] = ()
     goes_on: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    account: bool = False
 
 
 def perform(stage: Stage, job: Job) -> Mapping[str, str]:

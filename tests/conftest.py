@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,8 +16,10 @@ from hypothesis import settings
 from bot.keys import KEYS as BOT
 from pipeline import demo
 from pipeline.embedded import Server
+from pipeline.github.keys import KEYS as GITHUB
 from pipeline.memory import Memory, connect
 from pipeline.pool.ledger import KEYS as PIPELINE
+from tests import planted
 
 # Two threads that wait for each other by spinning stand still once a third wants the cores; read when llama.cpp is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -73,19 +75,41 @@ async def memory(server: Server) -> AsyncIterator[Memory]:
     await made.do("FLUSHALL")
     yield made
     wrong = [found async for name in made.keys("*") if (found := misplaced(name, await made.do("TTL", name)))]
+    leaked = await planted.in_rows(made)
     await made.close()
-    assert wrong == []
+    assert (wrong, leaked) == ([], [])
 
 
 def misplaced(name: str, left_s: int) -> str:
     """What is wrong with a key: in no table, or staying longer than its table says. `left_s`: -1 for ever, -2 gone."""
-    kinds = {**{key.pattern: 0 for key in BOT}, **{pattern: longest for pattern, (_, longest) in PIPELINE.items()}}
+    kinds = {
+        **{key.pattern: 0 for key in BOT},
+        **dict.fromkeys(GITHUB, 0),
+        **{pattern: longest for pattern, (_, longest) in PIPELINE.items()},
+    }
     longest = [s for pattern, s in kinds.items() if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^|]*?", re.escape(pattern)), name)]
     if not longest:
         return f"{name} is in no table of keys"
     if left_s != -2 and max(longest) and not 0 <= left_s <= max(longest):
         return f"{name} stays for {left_s} s"
     return ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What was printed and logged holds no planted token."""
+    report = yield
+    said = "".join(text for _, text in report.sections)
+    if report.passed and planted.holds(said.encode(errors="replace")):
+        report.outcome, report.longrepr = "failed", "a planted token was printed or logged"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_token_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No file that tests made holds a planted token: no log, no run's folder, no settings of git's."""
+    yield
+    assert planted.in_files(tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture(scope="session", autouse=True)

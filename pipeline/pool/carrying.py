@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline import logs, recipe
-from pipeline.errors import LabError, Temporary
+from pipeline.errors import Invalid, LabError, Temporary
 from pipeline.files import taken
 from pipeline.journal import last_fence
 from pipeline.metrics import Counts
@@ -232,6 +232,7 @@ class Carrying:
 
     async def _begin(self, stage: Stage, lock: IO[str]) -> asyncio.subprocess.Process:
         self._rated, thumbs = await insist(lambda: self.ledger.thumbs(self.run_id))
+        account = await self._account(stage)
         child = await asyncio.create_subprocess_exec(
             *(*self.terms.command, "stage", str(self.folder), stage.name, "--fed"),
             stdin=asyncio.subprocess.PIPE,
@@ -252,10 +253,21 @@ class Carrying:
             "lease_s": self.terms.lease_s,
             "memory_bytes": self.terms.memory_bytes,
             "thumbs": thumbs,
+            "account": account,
         }
         assert child.stdin
         child.stdin.write(json.dumps(given).encode() + b"\n")
         return child
+
+    async def _account(self, stage: Stage) -> Mapping[str, str]:
+        """The GitHub account of whoever the run belongs to, for a stage that acts with it; else, why there is none."""
+        record = await insist(lambda: self.ledger.record(self.run_id)) if stage.account else None
+        if record is None:
+            return {}
+        try:
+            return await self.terms.account(self.ledger.memory, record.person)
+        except LabError as error:
+            return {"problem": _problem(error), "cause": str(error)}
 
     def _environment(self, stage: Stage) -> dict[str, str]:
         """What a child inherits: no secret but the keys of models where it speaks to models, and what it names."""
@@ -346,6 +358,13 @@ class Carrying:
 
     def _patience(self, stage: Stage) -> float:
         return self.terms.save_s if stage.saves else self.terms.stop_s
+
+
+def _problem(error: LabError) -> str:
+    """Who must act on an account that cannot be had: its person by the code, nobody, or whoever has the vault's key."""
+    if isinstance(error, Invalid) and error.problems[0].code.startswith("github."):
+        return error.problems[0].code
+    return "github.away" if isinstance(error, Temporary) else "github.sealed"
 
 
 def _cause(error: Exception) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.pool.artefacts import Blob, Store
 
 OLD_S = 3600.0
-BEGUN = ("run.json", "entry")  # what a run is begun with
+BEGUN = ("run.json", "entry", "upload")  # what a run is begun with
 
 
 class Depot:

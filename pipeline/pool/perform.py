@@ -50,8 +50,9 @@ def stage(folder: Path, name: str, *, fed: bool) -> int:
         found = {one.name: one for one in recipe.every(begun.recipe)}
         if name not in found:
             raise Failed(f"recipe {begun.recipe} has no stage {name!r}: this labbot may be of another version")
+        account = given.get("account", {})
         settings = {**begun.settings.get(name, {}), **given.get("settings", {})}
-        job = Job(folder, begun.inputs, settings, _report, int(given.get("fence", 0)), fed_with.thumbs)
+        job = Job(folder, begun.inputs, settings, _report, int(given.get("fence", 0)), fed_with.thumbs, account)
         _perform(found[name], job)
     except Exception as error:  # whatever it is, the last line says it
         _say("", 0.0, _told(error, memory_bytes))

@@ -1,8 +1,14 @@
 """The terms on which workers carry runs: times, tries, memory, and what a child is started with."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+
+from pipeline.memory import Memory
+
+
+async def _none(memory: Memory, person: str) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +21,7 @@ class Terms:
     `save_s`: from asking a child to end to ending it, where it has nothing to save and where it has. `grace_s`: how long a
     worker that is to end lets its runs go on. `keys`: variables with keys of models, for the children that speak to them;
     `environment`: further variables of all children; `command`: what they are started with, before `stage RUN STAGE --fed`.
+    `account`: the GitHub account of a person, for the stages that act with it; its token is sealed.
     """
 
     lease_s: float = 5.0
@@ -28,4 +35,5 @@ class Terms:
     grace_s: float = 10.0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     keys: frozenset[str] = frozenset()
+    account: Callable[[Memory, str], Awaitable[Mapping[str, str]]] = field(default=_none, repr=False)
     command: tuple[str, ...] = (sys.executable, "-m", "pipeline")

@@ -115,6 +115,7 @@ def test_what_an_environment_holds_is_masked_in_a_text(tmp_path: Path) -> None:
         ("", "xapp-1-" + "A0123456789-abcdef", ""),
         ("", "M" + "TIzNDU2Nzg5MDEyMzQ1Njc4.GabcdE." + "x" * 30, ""),
         ("", "ghp_" + "a1" * 18, ""),
+        ("", "ghs_123456_" + "eyJh" * 8 + "." + "eyJ-" * 60 + "." + "a_-1" * 80, ""),
         ("", "sk-" + "b2" * 15, ""),
         ("", "hf_" + "c3" * 17, ""),
         ("", "AKIA" + "Z" * 16, ""),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from pipeline import recipe
+from pipeline import recipe, vault
 from pipeline.errors import Failed, Invalid, Problem, Temporary
 from pipeline.files import write
 from pipeline.stage import Job, Lane, Stage
@@ -87,6 +87,16 @@ def _tell(job: Job, value: str) -> None:
     job.report(0.5, dict(fact.split(":") for fact in value.split(",")))
 
 
+def _account(job: Job, value: str) -> None:
+    """Tell whom it acts for, and open the token, which a stage does only to speak with GitHub."""
+    from pipeline.github import accounts
+
+    given = job.account
+    token = accounts.opened(vault.load(os.environ), given) if given.get("token") else ""
+    facts = {"login": given.get("login", ""), "problem": given.get("problem", ""), "opened": str(len(token))}
+    job.report(0.5, {**facts, "vault": str(vault.NAME in os.environ)})
+
+
 def _note(job: Job, value: str) -> None:
     (job.folder / value).touch()
 
@@ -105,7 +115,7 @@ def _rows(job: Job, value: str) -> None:
 ACTS: dict[str, Callable[[Job, str], None]] = {
     **{"refuse": _refuse, "fail": _fail, "away": _away, "until": _until, "silence": _silence},
     **{"eat": _eat, "chat": _chat, "save": _save, "deaf": _deaf, "rows": _rows, "heard": _heard, "note": _note},
-    "tell": _tell,
+    **{"tell": _tell, "account": _account},
 }
 
 
@@ -119,6 +129,7 @@ RECIPES = {
     "lanes": (stage("one"), stage("two", "gpu"), stage("three")),
     "takes": (stage("one", takes=("one",)), stage("two", takes=("two",))),
     "adds": (stage("one", adds=("report.html",)), stage("two", adds=("report.html",))),
+    "acts": (stage("one", account=True, secrets=recipe.SECRETS), stage("two")),
     "saves": (stage("one", saves=True),),
 }
 
