@@ -1,7 +1,8 @@
 """A git host on the loopback interface: real repositories, git's own http-backend, real TLS with an authority of its own.
 
 It can be told to misbehave: to redirect, to fail, to drip or to pour without end, to take no wants by hash (as servers
-without git's second protocol do), to show a certificate that nobody signed for it.
+without git's second protocol do), to show a certificate that nobody signed for it, to lose the answer to a push.
+Who pushes shows a token of `tokens`, as GitHub's users do.
 """
 
 import os
@@ -9,7 +10,8 @@ import re
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +38,9 @@ class GitHost:
     pours: str = ""  # and here references without end, as fast as it can
     old: bool = False  # speaks git's first protocol only, and takes no wants that it did not offer
     asked: list[str] = field(default_factory=list)  # method and path of every request
+    tokens: dict[str, str] = field(default_factory=dict)  # who may push, by their token
+    loses: int = 0  # so many answers to pushes that were taken in
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)  # each is done once, just before a push is taken in
 
     def __post_init__(self) -> None:
         self.authority = trustme.CA()
@@ -123,6 +128,11 @@ class _Request(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """A test shows what it looked at; the host says nothing."""
 
+    def _who(self) -> str:
+        """Whose token the request shows; "" for nobody's."""
+        kind, _, shown = self.headers.get("Authorization", "").partition(" ")
+        return self.server.host.tokens.get(b64decode(shown).decode().partition(":")[2], "") if kind == "Basic" else ""
+
     def _say(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
@@ -143,7 +153,15 @@ class _Request(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             raise NotImplementedError("git sends requests over 1 MiB in chunks; no test makes one")
+        pushes = url.path.endswith("/git-receive-pack")
+        who = self._who()
+        if not who and (pushes or "git-receive-pack" in url.query):
+            self._say(401, {"WWW-Authenticate": 'Basic realm="git"', "Content-Length": "0"})
+            return
+        if pushes and host.meanwhile:
+            host.meanwhile.pop(0)()
         env = {
+            **({"REMOTE_USER": who} if who else {}),
             "GIT_PROJECT_ROOT": str(host.folder),
             "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": url.path,
@@ -156,6 +174,9 @@ class _Request(BaseHTTPRequestHandler):
             **_calm(),
         }
         done = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False)
+        if pushes and host.loses:
+            host.loses -= 1
+            return
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         self._say(int(headers.pop("Status", "200").split()[0]), {**headers, "Content-Length": str(len(content))})
