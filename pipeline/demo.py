@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.stages.propose import Checkout
+from pipeline.proposing.checkout import Checkout
 
 _WHO = {
     f"GIT_{role}_{what}": value

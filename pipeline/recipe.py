@@ -10,6 +10,8 @@ from pipeline.errors import Invalid, Problem
 from pipeline.stage import Job, Stage
 
 HOUR_S = 3600.0
+# By name: to import who reads them would take the child of every stage a tenth of a second.
+SECRETS = tuple(f"{name}{file}" for name in ("LABBOT_GITHUB_APP_KEY", "LABBOT_VAULT_KEY") for file in ("", "_FILE"))
 
 
 def _of(module: str, name: str = "") -> Callable[[Job], Mapping[str, str]]:
@@ -81,14 +83,42 @@ EXPORT = Stage(
     secrets=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     adds=REPORT,
 )
-PROPOSE = Stage("propose", (*ENTRY, "precheck.json"), ("pull.md", "pull.json"), _of("propose"), alone=True)
+# It waits for GitHub's limits and for forks. Asked for again it is signed off anew, which no receipt knows: so it looks itself.
+PROPOSE = Stage(
+    "propose",
+    (*ENTRY, *PRECHECK.writes, SCORES[0], JUDGED[1]),
+    ("pull.md", "pull.json"),
+    _of("propose"),
+    HOUR_S,
+    alone=True,
+    account=True,
+    secrets=SECRETS,
+)
+ACT = Stage("act", (), (), _of("act"), elsewhere=True, account=True, secrets=SECRETS)
+PUBLISH = Stage("publish", ("upload",), ("publish.json",), _of("publish"), elsewhere=True, account=True, secrets=SECRETS)
 FETCH = Stage("fetch", (), ("document.json", "passages.jsonl"), _of("fetch"))
+# What is read is a stranger's pull request as it stands now: each asking has an `event` of its own, and looks anew.
+EXAMINE = Stage(
+    "examine",
+    (),
+    ("triage.json", *ENTRY),
+    _of("examine"),
+    HOUR_S,
+    takes=("number", "event", "then"),
+    alone=True,
+    account=True,
+    secrets=SECRETS,
+)
+COMMENT = Stage("comment", ("triage.json",), (), _of("comment"), elsewhere=True, alone=True, account=True, secrets=SECRETS)
 ENGINE = Stage("engine", (), (), _of("model", "engine"), 6 * HOUR_S, elsewhere=True)
 MODEL = Stage("model", (), (), _of("model"), 6 * HOUR_S, elsewhere=True, keys=True)
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
     "contribution": (PRECHECK, DOCUMENT, GENERATE, JUDGE, MIX, TRAIN, EVALUATE, EXPORT, PROPOSE),
     "document": (FETCH,),
+    "pull": (ACT,),
+    "publish": (PUBLISH,),
+    "triage": (EXAMINE, PRECHECK, DOCUMENT, GENERATE, JUDGE, MIX, COMMENT),
     "model": (ENGINE, MODEL),
 }
 

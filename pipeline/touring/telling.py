@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.generating import rows
 from pipeline.models.dialogues import CLOSED
 from pipeline.models.tiny import Card
-from pipeline.stages.propose import Checkout
+from pipeline.proposing.checkout import Checkout
 from pipeline.touring import teacher
 from pipeline.touring.controls import Controls
 from pipeline.touring.figures import Figures, Scored, share, summary

@@ -19,8 +19,8 @@ from pipeline.errors import Failed
 from pipeline.files import write
 from pipeline.models import catalog, tiny
 from pipeline.models.client import Client, Endpoint, Message, Options
+from pipeline.proposing.checkout import Checkout
 from pipeline.stages import model as models
-from pipeline.stages.propose import Checkout
 from pipeline.touring import controls, home, telling
 from pipeline.touring.children import CHECKOUT, Children
 from pipeline.touring.controls import Controls

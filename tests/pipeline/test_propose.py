@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Failed, Invalid
+from pipeline.proposing.body import text as _text
+from pipeline.proposing.checkout import Checkout
 from pipeline.stage import Job
-from pipeline.stages.propose import Checkout, propose, pull_text
+from pipeline.stages.propose import propose
 from tests.conftest import HOME, git
 
 LEAF = "compositional_skills/linguistics/order_tickets"
@@ -29,6 +31,10 @@ INPUTS = {
     "mail": "alice@lab.example",
     "signed_at": 1767312000.7,
 }
+
+
+def pull_text(work: Job) -> str:
+    return _text(work, (HOME / "configs" / "pull.md").read_text(encoding="utf-8"))
 
 
 class Killed(BaseException):
@@ -557,6 +563,17 @@ def test_the_pull_text_is_upstreams_template_filled_in(runs: Path, checkout: Pat
         fence="```",
         qna=QNA.rstrip("\n"),
         response="Not asked: there was no precheck.",
+        tuned="Not asked: no model was trained on it yet.",
+        compared="",
+        generated="not done: left to triage",
+        signed="",
+        five=" ",
+        count="",
+        looked=" ",
+        private="the contributor was asked to look",
+        screened=" ",
+        avoided="not screened yet",
+        more="",
     )
 
 

@@ -15,6 +15,7 @@ from pipeline.stage import Job, Stage, perform
 
 SETTINGS = {"path": "t", "deep": {"b": 1, "a": 2}}
 INPUTS = {"leaf": "a/b", "replaces": False}
+RECIPES = ("contribution", "document", "pull", "publish", "triage", "model")
 NAMES = "precheck document generate judge mix train evaluate export propose".split()
 
 
@@ -202,7 +203,7 @@ def test_what_a_stage_reads_is_written_by_one_before_it() -> None:
 @pytest.mark.parametrize(
     ("names", "code", "message"),
     [
-        (("nonsense",), "recipe.unknown", "no recipe 'nonsense' There is: contribution, document, model."),
+        (("nonsense",), "recipe.unknown", f"no recipe 'nonsense' There is: {', '.join(RECIPES)}."),
         (("contribution", "fly"), "stage.unknown", "contribution has no stage 'fly' There is: " + ", ".join(NAMES) + "."),
     ],
 )
