@@ -27,10 +27,11 @@ from pipeline.errors import Invalid, LabError, Problem, Temporary
 from pipeline.memory import Memory
 from pipeline.pool import layout
 from pipeline.pool.depot import Depot
+from pipeline.pool.layout import Upload
 from pipeline.pool.ledger import CHANNEL, COST_S, ENDED, LANES, Ask, Ledger, Record, Step
 from pipeline.pool.retention import Kept, prune, size_of
 
-__all__ = ["ENDED", "Record", "Runs", "Step", "insist", "paced"]
+__all__ = ["ENDED", "Record", "Runs", "Step", "Upload", "insist", "paced"]
 
 if TYPE_CHECKING:
     from pipeline.pool.artefacts import Store

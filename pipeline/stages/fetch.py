@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,17 @@ AWAY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A host's repository, and the temporary folder into which git fetches of it. `until`: on time.monotonic's clock."""
+    """A host's repository, and the temporary folder into which git fetches of it. `until`: on time.monotonic's clock.
+
+    `env`: what git is told besides, and nobody else: a secret goes there, not into its words, which all processes may read.
+    """
 
     place: Reach
     folder: Path
     size_bytes: int
     until: float
     tell: Callable[[int], None]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def git(self, *words: str, given: str = "", room_bytes: int = 0) -> bytes:
         """Run git in the bare repository; return what it prints. `given` is its input, `room_bytes` more than its due.
@@ -118,7 +122,7 @@ class Source:
         """Run a command to its end; kill it and all it started where it writes or takes too much."""
         limits = [str(limit_bytes), str(MEMORY_BYTES), str(self.folder / "in")]
         guarded = [sys.executable, "-I", "-S", "-c", GUARD, *limits, *command]
-        env, pipe = ALONE | {"HOME": str(self.folder), "GIT_CONFIG_GLOBAL": os.devnull}, subprocess.PIPE
+        env, pipe = {**ALONE, **self.env} | {"HOME": str(self.folder), "GIT_CONFIG_GLOBAL": os.devnull}, subprocess.PIPE
         process = subprocess.Popen(guarded, stdin=pipe, stdout=out, stderr=err, cwd=self.folder, env=env, process_group=0)
         try:
             while True:
