@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     key = commands.add_parser(
         "key",
         help="print a new key for LABBOT_VAULT_KEY",
-        description="LABBOT_VAULT_KEY seals the tokens of workspaces that install labbot. To change it put a new key before "
-        "the old one, a comma between, call this with --rotate, and take the old one out.",
+        description="LABBOT_VAULT_KEY seals the tokens of workspaces that install labbot and of people who link an account. "
+        "To change it put a new key before the old one, a comma between, call this with --rotate, and take the old one out.",
     )
     key.add_argument("--rotate", action="store_true", help="seal everything anew by the first key")
     play = commands.add_parser(
@@ -233,9 +233,13 @@ def _key(settings: Settings, given: argparse.Namespace) -> int:
         print(vault.key())
         return 0
     from bot.platforms.slack.installs import Installs
+    from pipeline.github.accounts import Accounts
+    from pipeline.github.client import Hub
 
     async def sealed(store: "Store") -> Iterable[str]:
-        return [f"{await Installs(store.memory, vault.load(settings.environment)).rotate()} rows are sealed by the first key."]
+        kept = vault.load(settings.environment)
+        count = await Installs(store.memory, kept).rotate() + await Accounts(store.memory, kept, Hub(), "").rotate()
+        return [f"{count} rows are sealed by the first key."]
 
     return _from_store(settings, sealed)
 

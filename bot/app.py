@@ -2,7 +2,8 @@
 
 Each event is written down, decided under the locks of its place and draft, committed in one transaction, and only then
 shown. A crash at any point leaves either an undecided event (decided after the restart) or rows in the outbox (carried
-out after the restart, under the same keys). Redis away: what was heard waits, nothing is dropped.
+out after the restart, under the same keys). Redis away: what was heard waits, nothing is dropped. More than 400 lines: the
+life of an event is read from top to bottom.
 """
 
 import asyncio
@@ -16,16 +17,17 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bot import forget as forgetting
+from bot import github as hub
 from bot import shares
 from bot.bell import Bell
 from bot.core.chatting import subject
 from bot.core.decide import decide
 from bot.core.gate import ACTS
-from bot.core.known import Known, Serving, runs
+from bot.core.known import Hub, Known, Serving, runs
 from bot.core.linking import TRY
 from bot.core.records import Run
 from bot.core.rules import Role
-from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, Forget, Look, Rate, Start, short
+from bot.core.talk import Answer, Cancel, Command, Dialog, Effect, Event, File, Forget, Look, Rate, Start, short
 from bot.core.words import Table, Words, pick
 from bot.counts import Counts
 from bot.following import Following
@@ -41,7 +43,7 @@ from bot.voice import Maintainers, Manners, Policy, Stream, Voice, everything_op
 from bot.writing import Writing
 from bot.written import written
 from pipeline.errors import Failed, Invalid, Temporary
-from pipeline.runs import Runs
+from pipeline.runs import Runs, Upload
 
 log = logging.getLogger("labbot")
 
@@ -74,12 +76,14 @@ class App:
         pace_s: float = 0.0,
         manners: Manners = Manners(),  # noqa: B008, it is frozen
         counts: Counts | None = None,
+        github: hub.Github | None = None,
+        also: forgetting.Also | None = None,
     ) -> None:
         self.store, self.voice, self.platform = store, voice, platform
         self.counts, self.manners = counts or Counts(platform), manners
         self.tables, self.roles, self.look, self.runs = tables, roles, look, runs
         self.maintainers, self.policy = maintainers or Maintainers(), policy
-        self.serving, self.core, self.room = serving, core, room
+        self.serving, self.core, self.room, self.github, self.also = serving, core, room, github, also
         self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._messages: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.streaming = Streaming(store, voice, streams or {}, tables, self.counts, show=self._show, logged=self._logged)
@@ -111,6 +115,8 @@ class App:
             self._spawn(self._handle(event))
         for run, order in watched.items():
             self._follow(run, order)
+        if self.github:
+            await self.github.begin(self.hear, self._tell, partial(self._spawn, counts=False))
         self._spawn(self._sweep(), counts=False)
         self._spawn(self.bell.hear(), counts=False)
         with suppress(TimeoutError):  # an event that cannot be decided yet keeps nobody from being heard
@@ -260,6 +266,7 @@ class App:
             maintainers=self.maintainers.place,
             maintainer_people=self.maintainers.people,
             roles=self.roles,
+            hub=await self.github.hub(event.person) if self.github else Hub(),
         )
 
     async def _effects(self, event: Event, known: Known) -> list[Effect]:
@@ -272,6 +279,8 @@ class App:
         return effects
 
     async def _look(self, look: Look) -> object:
+        if look.what in hub.LOOKS:
+            return await self.github.look(look) if self.github else hub.NOTHING[look.what]
         return await (self.linking.look(look) if look.what in LOOKS else self.look(look, self.voice.fetch))
 
     def _words(self, event: Event) -> Words:
@@ -309,6 +318,8 @@ class App:
                     await self._forget(await now(self.store.memory, order))
                 case "link":
                     await self._link(order, again)
+                case "account" | "follow" if self.github:
+                    await self.github.carry_out(order, again, self._tell, partial(self._spawn, counts=False))
             if done:
                 await self.store.done(self.platform, origin, row)
 
@@ -346,12 +357,19 @@ class App:
         effect = unpack(order.what, Start)
         await self.store.watch(self.platform, effect.key, order)
         weight, scopes = shares.of(order, self.platform, self.roles, self.room)
-        start = partial(self.runs.start, effect.key, effect.recipe, effect.inputs, until=effect.until, redo=effect.redo)
         try:
+            inputs = await self._fetched(effect.inputs)
+            start = partial(self.runs.start, effect.key, effect.recipe, inputs, until=effect.until, redo=effect.redo)
             await start(person=order.person, weight=weight, scopes=scopes, order=order.key)
         except (Invalid, Failed) as error:
             await self.runs.refuse(effect.key, error, effect.until)
         self._follow(effect.key, order)
+
+    async def _fetched(self, inputs: Mapping[str, object]) -> dict[str, object]:
+        """The inputs of a run, the files among them fetched from where the platform keeps them. Raises Invalid, Temporary."""
+        given = {name: value for name, value in inputs.items() if not isinstance(value, File)}
+        files = {name: one for name, one in inputs.items() if isinstance(one, File)}
+        return {**given, **{name: Upload(one.name, await self.voice.fetch(one)) for name, one in files.items()}}
 
     async def _cancel(self, order: Order) -> None:
         what = unpack(order.what, Cancel).what
@@ -363,15 +381,19 @@ class App:
         forget, words = unpack(order.what, Forget), pick(self.tables, order.locale)
         for turn in await forgetting.turns(self.store, forget.person, forget.place):
             await self.bell.ends(subject(turn))
-        lines = await forgetting.carry_out(self.store, self.runs, forget, words)
+        lines = await forgetting.carry_out(self.store, self.runs, forget, words, self.also)
         if not forget.place:
             await self.voice.forget(order.person)
         key = short(f"forgotten:{order.place}:{order.key}", 24)
         at = self.runs.clock()
         text = Answer("\n".join(lines))
         told = Message(key, order.place, int(at * 1000) * 100, at, "", text, to=order.person, event=order.key)
+        await self._tell(told, again=False)
+
+    async def _tell(self, told: Message, again: bool) -> None:
+        """Write a message that no event decided into its conversation, and show it."""
         await self.store.keep(told)
-        await self._show(told, again=False)
+        await self._show(told, again)
 
     async def _link(self, order: Order, again: bool) -> None:
         """Do what `/link` asked for, and tell what came of it; a code that was shown once is not made anew."""

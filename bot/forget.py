@@ -7,7 +7,7 @@ the answers to them. Redis keeps old commands in its file, so that is written an
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,8 @@ from pipeline.runs import Runs
 RUNS_S = 120.0  # longest wait for runs that were told to stop
 REWRITE_S = 60.0  # longest wait for Redis to write its file anew
 TYPED = "bot:typed:{}:*"
+
+Also = Callable[[str], Awaitable[None]]
 _OF_A_PLACE = ("place", "order", "talk", "sent", "slot", "turns")  # and its room, which is found both ways
 
 
@@ -121,7 +123,15 @@ def without(draft: Draft, person: str) -> Draft:
     heard = {message: keys for message, keys in draft.heard.items() if not set(keys) & set(gone)}
     answers = merged(draft.answers, gone)
     return replace(
-        draft, answers=answers, hands=hands, authors=authors, heard=heard, undo=(), revision=draft.revision + 1, signed=0.0
+        draft,
+        answers=answers,
+        hands=hands,
+        authors=authors,
+        heard=heard,
+        undo=(),
+        revision=draft.revision + 1,
+        signed=0.0,
+        upload=(),  # whoever sent it: who did can send it again
     )
 
 
@@ -140,17 +150,20 @@ def _rewriting(info: Mapping[str, Any]) -> bool:
     return bool(info.get("aof_rewrite_in_progress") or info.get("aof_rewrite_scheduled"))
 
 
-async def carry_out(store: Store, runs: Runs, wanted: Forget, words: Words) -> list[str]:
-    """Take away everything of a person, or what they and the model said in a place. Returns what they are told, in lines."""
+async def carry_out(store: Store, runs: Runs, wanted: Forget, words: Words, also: Also | None = None) -> list[str]:
+    """Take away everything of a person, or what they and the model said in a place. Returns what they are told, in lines.
+
+    `also` takes away what is kept of a person elsewhere.
+    """
     if wanted.place:
         return [words("chat.forgotten", count=await talked(store, wanted.person, wanted.place))]
     audited = [await store.audited(one) for one in await family(store.memory, wanted.person)]
-    stays = await everything(store, runs, wanted.person)
+    stays = await everything(store, runs, wanted.person, also)
     lines = [words("privacy.forgotten"), *(words("privacy.stays", what=one) for one in stays)]
     return [*lines, words("privacy.audit")] if any(audited) else lines
 
 
-async def everything(store: Store, runs: Runs, person: str) -> list[str]:
+async def everything(store: Store, runs: Runs, person: str, also: Also | None = None) -> list[str]:
     """Stop and take away a person's runs, then all the rest. Returns what stays, because it was made public."""
     names = await family(store.memory, person)
     records = {run: record for one in names for run, record in (await runs.export(one)).items()}
@@ -163,8 +176,16 @@ async def everything(store: Store, runs: Runs, person: str) -> list[str]:
     except TimeoutError as error:
         raise Temporary("a run does not stop") from error
     await unwatch(store, person)
+    if also:
+        for one in names:
+            await also(one)
     await forget(store, person)
-    return [f"{one['facts']['branch']} ({one['facts']['commit']})" for one in records.values() if "branch" in one["facts"]]
+    return [_public(one["facts"]) for one in records.values() if "branch" in one["facts"]]
+
+
+def _public(facts: Mapping[str, str]) -> str:
+    """How a proposal that was made public is found."""
+    return facts.get("url") or f"{facts['branch']} ({facts['commit']})"
 
 
 async def sweep(store: Store, now: float) -> None:

@@ -21,6 +21,7 @@ from bot.core.words import Words
 from bot.counts import Counts
 from bot.faq import Faq
 from bot.grounded import Grounded
+from bot.hub import Hub, nobody
 from bot.ids import family
 from bot.look import Looker, entry_of
 from bot.settings import Settings
@@ -54,6 +55,7 @@ class House:
     chat: Chat
     grounded: Grounded
     installed: Installation
+    hub: Hub
 
     async def known(self, person: str, place: str, words: Words) -> Known:
         """What completion needs to know, all of it near at hand."""
@@ -78,8 +80,12 @@ class House:
         pace_s: float = 0.0,
         manners: Manners = Manners(),  # noqa: B008, it is frozen
         counts: Counts | None = None,
+        triagers: Callable[[], Awaitable[list[tuple[str, str]]]] = nobody,
     ) -> App:
-        """The shell of a platform; a run's card is edited every `pace_s` at most."""
+        """The shell of a platform; a run's card is edited every `pace_s` at most.
+
+        `triagers`: the places of those who hear daily what waits for triage.
+        """
         return App(
             self.store,
             voice,
@@ -102,6 +108,8 @@ class House:
             pace_s=pace_s,
             manners=manners,
             counts=counts,
+            github=self.hub.shell(platform, triagers),
+            also=self.hub.forget,
         )
 
     async def work(self, terms: Terms | None = None) -> None:
@@ -142,12 +150,13 @@ async def built(settings: Settings, redis_url: str, clock: Callable[[], float], 
             adapters=Adapters(folder, runs.depot.bring),
         )
         faq = await asyncio.to_thread(faq_of, settings)
+        hub = Hub(settings, memory, store, runs, installed, clock)
         shelf = partial(offers, settings)
-        about = (faq, mine(store, runs), screened, chat.look, shelf, runs.depot.bring, runs.thumbs)
+        about = (faq, mine(store, runs, hub), screened, chat.look, shelf, runs.depot.bring, runs.thumbs)
         look = Looker(checkout, folder, listed, *about)
         prompt = (settings.home / "configs" / "prompts" / "grounded.md").read_text(encoding="utf-8")
         grounded = Grounded(models, store, settings.words, partial(entry_of, faq), prompt)
-        yield House(settings, memory, store, runs, look, models, chat, grounded, installed)
+        yield House(settings, memory, store, runs, look, models, chat, grounded, installed, hub)
     finally:
         await models.close()
         await memory.close()
@@ -170,14 +179,15 @@ def offers(settings: Settings, locale: str) -> tuple[Offer, ...]:
     return tuple(found)
 
 
-def mine(store: Store, runs: Runs) -> Callable[[str], Awaitable[str]]:
-    """Everything that is kept of somebody, as JSON: records, the text files of their runs, and their thumbs of samples."""
+def mine(store: Store, runs: Runs, hub: Hub) -> Callable[[str], Awaitable[str]]:
+    """Everything that is kept of somebody, as JSON: records, the text files of their runs, thumbs, and of GitHub's."""
 
     async def read(person: str) -> str:
         found = await forget.export(store, person)
         names = await family(store.memory, person)
         found["runs"] = {run: record for one in names for run, record in (await runs.export(one)).items()}
         found["thumbs"] = {run: said for one in names for run, said in (await runs.thumbed(one)).items()}
+        found["GitHub"] = [kept for one in names if (kept := await hub.export(one))]
         return json.dumps(found, ensure_ascii=False, indent=1)
 
     return read

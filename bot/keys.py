@@ -22,6 +22,12 @@ KEYS = (
     Key("bot:code:{digest}", "whose a code of /link is, by a hash of it, and when it was made", False, "10 minutes"),
     Key("bot:coded:{person}", "the hash of somebody's newest code", False, "10 minutes"),
     Key(
+        "bot:linking:{person}",
+        "the code with which somebody links their GitHub account just now, sealed, and where they are told",
+        False,
+        "16 minutes",
+    ),
+    Key(
         "bot:install:{platform}:{where}", "a workspace's or an organization's installation: tokens, sealed by the vault", False
     ),
     Key("bot:installed:{platform}:{team}", "which installation a workspace has", False),

@@ -23,6 +23,8 @@ from bot.rows import Message, Order
 from bot.scripts import CODE as MAKE
 from bot.scripts import LINK, NAMING, PART, TURN
 from bot.store import Store
+from pipeline.github.accounts import moved as moved_account
+from pipeline.github.rows import Rows
 
 LOOKS = ("code", "accounts")  # what is looked at here
 # Kinds of rows that name people, in their names or in what they hold. In- and outboxes are put right when they are read.
@@ -133,6 +135,7 @@ def joined(stays: Person, goes: Person) -> Person:
         github=stays.github or goes.github,
         full_name=stays.full_name or goes.full_name,
         mail=stays.mail or goes.mail,
+        tells=stays.tells if stays.tells != Person("", "").tells else goes.tells,
         blocked=stays.blocked or goes.blocked,
     )
 
@@ -147,6 +150,8 @@ async def turn_over(store: Store, goes: str, stays: str) -> None:
             await _turn_over(store, waiting, goes, stays)
             waiting = []
     await _turn_over(store, waiting, goes, stays)
+    await Rows(store.memory).move(goes, stays)
+    await moved_account(store.memory, goes, stays)
 
 
 async def _turn_over(store: Store, keys: list[str], goes: str, stays: str) -> None:

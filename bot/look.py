@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
-from bot import trained
+from bot import trained, triaged
+from bot.core import publishing
 from bot.core.contribute import FORMS, entry
 from bot.core.form import whole
 from bot.core.known import (
@@ -133,6 +134,9 @@ class Looker:
             case "precheck":
                 await self.bring(text, PRECHECK)
                 return await asyncio.to_thread(self.precheck, text)
+            case "triage":
+                await self.bring(text, triaged.TABLE)
+                return await asyncio.to_thread(triaged.read, self._file(text, triaged.TABLE))
             case "report":
                 await self.bring(text, REPORT)
                 return await asyncio.to_thread(self.report, text)
@@ -164,6 +168,8 @@ class Looker:
         return Finding(text, problems, places, taken, await asyncio.to_thread(advice, made, self.sources, *self.screened))
 
     async def file(self, file: File, fetch: Fetch) -> Brought:
+        if publishing.is_document(file):
+            return Brought(document=file)  # what is in it is looked at where it is published
         if file.size_bytes > SIZE_BYTES:
             facts = {"size": str(file.size_bytes), "limit": str(SIZE_BYTES)}
             return Brought(problem=Problem("file.large", f"{file.size_bytes} bytes", file.name, facts=facts))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from bot.core import records, talk
 from pipeline.errors import Problem
+from pipeline.pulls import Check, Followed, News, Note, Pull, Remark, Waiting
 from pipeline.taxonomy import Document, Knowledge, Passage, SeedExample, Skill, Work
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ _CLASSES: dict[str, type] = {
             records.Audit,
         ),
         *(Problem, Skill, Knowledge, Passage, Document, SeedExample, Work),
+        *(Pull, Check, Note, Remark, News, Waiting, Followed),
     )
 }
 

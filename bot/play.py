@@ -9,20 +9,21 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from bot import settings as settings_module
 from bot.app import App
+from bot.brought import BROUGHT, GitHub, Model
 from bot.core import form
 from bot.core.contribute import FORMS, entry
-from bot.core.talk import Answer, Event, File, Opened, direct
+from bot.core.talk import Answer, Event, Opened, direct
 from bot.core.words import pick
 from bot.house import House, built
-from bot.pack import enclosed
+from bot.platforms.terminal.hall import Hall
 from bot.platforms.terminal.hear import Ear
 from bot.platforms.terminal.plain import Plain, lines_of
-from bot.platforms.terminal.run import PLATFORM, WORKSPACE, maintainers
+from bot.platforms.terminal.run import PLATFORM, WORKSPACE, maintainers, triagers
 from bot.platforms.terminal.say import Desk
 from bot.rows import Message
 from bot.settings import Settings
@@ -38,64 +39,20 @@ TERMS = Terms(lease_s=2.0)
 PATIENCE_S = 60.0  # how long the bot may say nothing before a line of its does not come, in real time
 
 
-class Model(Protocol):
-    """A model whose answers a transcript tells; tests bring one (`tests/fakes/model.py`). `url` is its endpoint."""
-
-    @property
-    def url(self) -> str: ...
-
-    def tell(self, what: str) -> None:
-        """Do what stands behind "# model". Raises ValueError for what it does not understand."""
-
-    async def up(self) -> None: ...
-
-    async def down(self) -> None: ...
-
-
-class Hall:
-    """The voice of a terminal with several people: everybody's desk hears everything, and what is said is kept."""
-
-    def __init__(self) -> None:
-        self.desks: list[Desk] = []
-        self.said: list[Message] = []
-        self.more = asyncio.Event()
-
-    async def post(self, message: Message) -> str:
-        self.said.append(message)
-        self.more.set()
-        for desk in self.desks:
-            await desk.post(message)
-        return message.key
-
-    async def edit(self, address: str, message: Message) -> str:
-        return await self.post(message)
-
-    async def find(self, message: Message) -> str:
-        return message.key
-
-    async def ask(self, message: Message) -> None:
-        await self.post(message)
-
-    async def over(self, event: Event) -> None:
-        """Nothing: a desk shows what there is."""
-
-    async def pause(self, message: Message) -> None:
-        await self.post(message)
-
-    async def forget(self, person: str) -> None:
-        """Nothing: what the player remembers of a conversation is no part of labbot."""
-
-    async def fetch(self, file: File) -> bytes:
-        return enclosed(file.token)
-
-
 class Player:
     """One transcript on one labbot. `differences` says what did not come as written."""
 
     def __init__(
-        self, settings: Settings, server: Server, path: Path, names: Mapping[str, str], model: Model | None = None
+        self,
+        settings: Settings,
+        server: Server,
+        path: Path,
+        names: Mapping[str, str],
+        model: Model | None = None,
+        github: GitHub | None = None,
     ) -> None:
         self.settings, self.server, self.folder, self.name, self.model = settings, server, path.parent, path.name, model
+        self.github = github
         self.now = BEGIN
         self.differences: list[str] = []
         self.files: list[str] = []  # every whole draft at the end, as its qna.yaml, oldest first
@@ -120,7 +77,12 @@ class Player:
             self.lacks += [] if self.model else ["model"]
             roles = ("CHAT", "TEACHER") if any(_of_teacher(line) for line in lines) else ("CHAT",)
             urls = {f"LABBOT_{role}_URL": self.model.url for role in roles} if self.model else {}
-            self.settings = dataclasses.replace(self.settings, environment={**self.settings.environment, **urls})
+            self._knows(urls)
+        if any(_of_github(line) for line in lines):
+            self.lacks += [] if self.github else ["github"]
+            self._knows(self.github.environment if self.github else {})
+        else:
+            self.github = None
         if self.lacks:
             return
         await self._begin()
@@ -138,6 +100,9 @@ class Player:
             self.files = await self._written()
         finally:
             await self._end()
+
+    def _knows(self, more: Mapping[str, str]) -> None:
+        self.settings = dataclasses.replace(self.settings, environment={**self.settings.environment, **more})
 
     async def _written(self) -> list[str]:
         names = sorted([name async for name in self.house.memory.keys("bot:draft:*")]) if self.server.process else []
@@ -160,6 +125,10 @@ class Player:
     async def meet(self, name: str) -> None:
         """Somebody comes, if they have not come before."""
         await self._person(name)
+
+    async def ident(self, name: str) -> str:
+        """Labbot's own name for somebody."""
+        return (await self._person(name)).desk.person
 
     async def act(self, name: str, typed: str, *, home: bool) -> None:
         """Do what a terminal would be given that line for; `home`: in one's own conversation."""
@@ -244,13 +213,20 @@ class Player:
 
     async def goes_on(self) -> bool:
         """Whether something is still under way that may say more."""
-        return not self.server.process or self.app.busy or bool(await self.house.store.watched(self.app.platform))
+        return (
+            not self.server.process
+            or self.github is not None
+            or self.app.busy
+            or bool(await self.house.store.watched(self.app.platform))
+        )
 
     # --- the house
 
     async def _directs(self, line: Directs) -> None:
         if self.model and _of_model(line):
             return await self._models(self.model, line)
+        if self.github and _of_github(line):
+            return await self._on_github(self.github, line)
         match line.name:
             case "person":
                 name, *facts = line.rest.split()
@@ -283,16 +259,41 @@ class Player:
         except ValueError as error:
             raise Invalid(Problem("transcript.directive", str(error), f"{self.name}:{line.number}")) from error
 
+    async def _on_github(self, github: GitHub, line: Directs) -> None:
+        """Do it there; what was done to a pull request is looked at now, not when it is due."""
+        before, what = dict(github.settings), self.bindings.filled(line.rest)
+        try:
+            who, _, deed = what.partition(" ")
+            assert self.app.github, "its settings name a repository"
+            if deed == "linked":
+                await self.app.github.linking.keep(await self.ident(who), github.grant(who))
+            elif pull := await github.tell(what):
+                await self.app.github.pulls.follower.hint(*pull)
+        except ValueError as error:
+            raise Invalid(Problem("transcript.directive", str(error), f"{self.name}:{line.number}")) from error
+        if github.settings != before:
+            await self._again(gently=True)
+
     async def _begin(self) -> None:
         self.server.up()
-        loaded = settings_module.reloaded(self.settings, self._overrides)
+        theirs = dict(self.github.settings) if self.github else {}
+        loaded = settings_module.reloaded(self.settings, theirs | self._overrides)
         self.house = await self._stack.enter_async_context(built(loaded, self.server.url, lambda: self.now, lease_s=0.2))
-        self.tasks = [asyncio.create_task(work) for work in (self.house.work(TERMS), self.house.keep())]
+        works = (self.house.work(self._terms()), self.house.keep())
+        self.tasks = [asyncio.create_task(work) for work in works]
         await self.begin()
+
+    def _terms(self) -> Terms:
+        """With what somebody's account is handed to a child, where there is a GitHub."""
+        if not self.github:
+            return TERMS
+        return dataclasses.replace(TERMS, account=self.house.installed.account, environment=self.github.environment)
 
     async def begin(self) -> None:
         """Start the front end in a house that stands; what it does for long goes into `self.tasks`."""
-        self.app: App = self.house.app(PLATFORM, self._hall, maintainers=await maintainers(self.house))
+        self.app: App = self.house.app(
+            PLATFORM, self._hall, maintainers=await maintainers(self.house), triagers=partial(triagers, self.house)
+        )
         ready = asyncio.Event()
         self.tasks.append(asyncio.create_task(self.app.run(ready)))
         await ready.wait()
@@ -329,6 +330,10 @@ def _of_model(line: Line) -> bool:
     return isinstance(line, Directs) and (line.name == "model" or (line.name in ("down", "up") and line.rest == "model"))
 
 
+def _of_github(line: Line) -> bool:
+    return isinstance(line, Directs) and line.name == "github"
+
+
 def _of_teacher(line: Line) -> bool:
     return isinstance(line, Directs) and line.name == "model" and line.rest.partition(" ")[0] == "teaches"
 
@@ -345,11 +350,12 @@ async def play_file(
     names: Mapping[str, str] | None = None,
     model: Model | None = None,
     kind: Callable[..., Player] = Player,
+    github: GitHub | None = None,
 ) -> Player:
     """Play one transcript on an empty labbot; its data goes into a temporary folder. `names` bind <names> beforehand."""
     lines = parse(await asyncio.to_thread(path.read_text, encoding="utf-8"), path.name)
     with tempfile.TemporaryDirectory(prefix="labbot-play-") as folder:
-        player = kind(dataclasses.replace(settings, data=Path(folder)), server, path, names or {}, model)
+        player = kind(dataclasses.replace(settings, data=Path(folder)), server, path, names or {}, model, github)
         await player.play(lines)
         return player
 
@@ -366,6 +372,6 @@ async def play_files(settings: Settings, paths: Iterable[Path], names: Mapping[s
                 server.down()
         failed += bool(player.differences)
         mark = "✘" if player.differences else "-" if player.lacks else "✔"
-        lacks = [f"  needs {'a model that tests bring' if name == 'model' else f'--name {name}=...'}" for name in player.lacks]
+        lacks = [f"  needs {BROUGHT.get(name, f'--name {name}=...')}" for name in player.lacks]
         sys.stdout.write("\n".join([f"{mark} {path}", *lacks, *player.differences]) + "\n")
     return 1 if failed else 0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bot.core.talk import (
+    Account,
     Answer,
     Ask,
     Cancel,
@@ -11,6 +12,7 @@ from bot.core.talk import (
     Command,
     Dialog,
     Event,
+    Follow,
     Forget,
     Link,
     Moved,
@@ -54,7 +56,7 @@ class Message:
 class Order:
     """A row of the outbox: show the message `key` of `place`, or do `what`, a packed effect."""
 
-    do: str  # "say", "start", "cancel", "rate", "forget" or "link"
+    do: str  # "say", "start", "cancel", "rate", "forget", "link", "account" or "follow"
     place: str
     key: str = ""
     what: str = ""
@@ -111,7 +113,7 @@ def _number(event: Event, index: int) -> int:
     return int(event.at * 1000) * 100 + index
 
 
-def order_of(event: Event, effect: Start | Cancel | Rate | Forget | Link) -> Order:
+def order_of(event: Event, effect: Start | Cancel | Rate | Forget | Link | Account | Follow) -> Order:
     return Order(
         type(effect).__name__.lower(),
         event.place,

@@ -82,6 +82,10 @@ class Store(Locks):
         if found and found.name != name:  # unless somebody else wrote it meanwhile: then the next time
             await self.memory.script(SWAP, [f"bot:person:{person}"], row, pack(replace(found, name=name)))
 
+    async def heard(self, platform: str, event: str) -> bool:
+        """Whether an event of that id was written down already."""
+        return bool(await self.memory.do("EXISTS", f"bot:inbox:{platform}:{event}"))
+
     async def names(self, people: Iterable[str]) -> dict[str, str]:
         people = list(dict.fromkeys(people))
         rows = await self._get([f"bot:person:{one}" for one in people], Person)

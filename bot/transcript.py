@@ -10,6 +10,15 @@
     # model busy 3                  so many others are before whoever asks from now on, or waits; 0 for none
     # model lists a, b of a         the models there are, adapters with what they adapt
     # model teaches off=0.2         it makes samples, too; so many of them are of that fate (tests/fakes/teacher.py)
+    # github alice linked           whose account is linked; from "# github app" on, an App acts for whoever has linked none
+    # github device approve alice   she types in the code that was shown; or: deny
+    # github dora joins             she becomes a member of the repository
+    # github check lint failed qna.yaml:3 TEXT   a check of the newest pull request; or: passed, running
+    # github dora approves          so do: requests TEXT, says TEXT, says at 3 TEXT (a line of its qna.yaml), merges, closes
+    # github labels NAME            a label; or: unlabels
+    # github revokes alice          her token is good no longer
+    # github archives               the repository takes nothing in; or: hides, opens
+    # github moves                  somebody else's commit is on the base branch; "takes LEAF": it makes that leaf
     # set roles.everyone.weight=2   a setting of bot.yaml, from here on
     # needs docs                    played only where `--name docs=...` says what <docs> stands for
     # restart         # crash       the process ends as asked, or at once
@@ -31,7 +40,7 @@ from pipeline.errors import Invalid, Problem
 
 _ACT = re.compile(r"(?P<who>[a-z][\w-]*)(?:@(?P<place>[\w#-]+))?(?P<verb>> ?|\[\w+\] ?)(?P<rest>.*)", re.S)
 _BOT = re.compile(r"bot(?:@(?P<to>[\w#-]+))?: ?(?P<rest>.*)", re.S)
-_DIRECTIVES = ("person", "clock", "down", "up", "model", "set", "needs", "restart", "crash")
+_DIRECTIVES = ("person", "clock", "down", "up", "model", "github", "set", "needs", "restart", "crash")
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bot.core.rules import Role
-from bot.core.talk import Cancel, Effect, Event, Forget, Link, Look, Rate, Save, Show, Start, platform_of
+from bot.core.talk import Account, Cancel, Effect, Event, Follow, Forget, Link, Look, Rate, Save, Show, Start, platform_of
 from bot.rows import Order, heard_message, message_of, order_of
 from bot.store import BELL, Store, Writes
 
@@ -20,7 +20,7 @@ async def written(store: Store, roles: Mapping[str, Role], event: Event, effects
         match effect:
             case Save(what):
                 store.save(writes, what, roles)
-            case Start() | Cancel() | Rate() | Forget() | Link():
+            case Start() | Cancel() | Rate() | Forget() | Link() | Account() | Follow():
                 store.order(writes, event.platform, event.place, order_of(event, effect))
             case Look():
                 raise AssertionError("looked at already")

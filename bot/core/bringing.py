@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from bot.core import cards, drafting, gate, notices
+from bot.core import cards, drafting, gate, notices, publishing
 from bot.core.contribute import EXAMPLE, WORK, answers_of, form_of, works_answers
 from bot.core.form import Form
 from bot.core.known import Brought, Known
@@ -52,6 +52,8 @@ def brought(event: Event, known: Known, what: tuple[File, ...] | str) -> list[Ef
     found = known.brought()
     if found is None:
         return [Look("file", what)]
+    if document := next((one.document for one in found if one.document), None):
+        return publishing.offered(event, known, document)
     works = next((one.works for one in found if one.works), ())
     told: list[Effect] = [Show(notices.not_brought(one, known.words)) for one in found if one.problem]
     for one in found:

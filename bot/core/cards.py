@@ -108,7 +108,15 @@ def draft(record: Draft, known: Known, finding: Finding) -> Card:
     if wrong := _wrongs(record, words) + [say_problem(words, problem) for problem in finding.problems if complete]:
         blocks.append(Text("\n".join(wrong)))
     elif complete:
-        state = "submitted" if record.state == "submitted" else "taken" if finding.taken else "complete"
+        state = (
+            "submitted"
+            if record.state == "submitted"
+            else "taken"
+            if finding.taken
+            else "changed"
+            if record.pull
+            else "complete"
+        )
         blocks.append(Text(words(f"draft.{state}")))
     kinds = {one.code: one for one in reversed(finding.advice)}  # the first of each kind: one mended shows the next
     if hints := [words("draft.advice", why=say_problem(words, one)) for one in reversed(kinds.values())][:ADVISED]:
@@ -125,7 +133,8 @@ def _buttons(record: Draft, known: Known, complete: bool) -> tuple[Button, ...]:
     words, to = known.words, record.id
     asks = complete and known.chat.state != "absent"  # there is a model whose answers can be looked at
     makes = complete and known.chat.teacher
-    first = button(words, "submit", f"draft.submit|{to}", "good") if complete else button(words, "form", f"draft.form|{to}")
+    send = "pull.update" if record.pull and record.state == "open" else "submit"
+    first = button(words, send, f"draft.submit|{to}", "good") if complete else button(words, "form", f"draft.form|{to}")
     undo = (button(words, "undo", f"draft.undo|{to}"),) if record.undo else ()
     return (
         *((button(words, "precheck", f"draft.precheck|{to}"),) if asks else ()),
@@ -317,6 +326,7 @@ def before_submit(record: Draft, known: Known, finding: Finding) -> Card:
     lines = [
         words("submit.files", path=record.answers["place.path"]),
         words("submit.personal"),
+        *([_to(record, known)] if known.hub.repo else []),
         words("submit.dco"),
         words("submit.as", name=quoted(known.person.full_name)) if known.person.mail else words("submit.ask"),
     ]
@@ -327,6 +337,8 @@ def before_submit(record: Draft, known: Known, finding: Finding) -> Card:
             button(words, "elsewhere", f"draft.edit|{to}.place"),
             button(words, "overwrite", f"draft.overwrite|{to}", "danger"),
         ]
+    elif known.hub.repo and record.looked != record.revision:
+        buttons.append(button(words, "looked", f"draft.looked|{to}", "good"))
     else:
         buttons += [button(words, "signer", f"draft.signer|{to}"), button(words, "sign", f"draft.sign|{to}", "good")]
     count = len(form.parts(FORMS[record.form].page(EXAMPLE), record.answers))
@@ -336,10 +348,27 @@ def before_submit(record: Draft, known: Known, finding: Finding) -> Card:
             (words("submit.checks"), "done"),  # a draft that a check refuses does not come this far
             (words("submit.attribution"), "done"),
             (words("submit.place"), "wrong" if finding.taken and not record.replaces else "done"),
+            *(_for_triage(record, known) if known.hub.repo else ()),
         )
     )
     title = clip(words("submit.title", name=name_of(record, words)), TITLE)
     return Card(title, (steps, Text("\n".join(lines))), tuple(buttons))
+
+
+def _to(record: Draft, known: Known) -> str:
+    """Which pull request it becomes, or becomes a part of, and who opens it."""
+    if record.pull:
+        return known.words("submit.further", pull=record.pull)
+    return known.words("submit.to", repo=known.hub.repo, by=known.hub.login or known.words("submit.app"))
+
+
+def _for_triage(record: Draft, known: Known) -> tuple[tuple[str, StepState], ...]:
+    """What else a pull request says: the model's answers, and that its contributor looked for personal data."""
+    checked, scores = known.checked(), known.scores()
+    has = "none" if not (checked and checked.rows) else "both" if scores and scores.seeds else "before"
+    looked: StepState = "done" if record.looked == record.revision else "open"
+    answers: StepState = "open" if has == "none" else "done"
+    return (known.words(f"submit.answers.{has}"), answers), (known.words("submit.looked"), looked)
 
 
 def signer(record: Draft, known: Known) -> Dialog:

@@ -14,14 +14,18 @@ from bot.core import (
     form,
     gate,
     generating,
+    github,
+    helping,
     linking,
     moderating,
     notices,
     prechecking,
     privacy,
+    pulling,
     setup,
     submitting,
     training,
+    triaging,
 )
 from bot.core.contribute import EXAMPLE, FORMS
 from bot.core.known import Known
@@ -49,7 +53,8 @@ class Takes:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A command. `act` is what it counts as against quotas, if it does; `draft`: it needs one; `operator`: it is theirs.
+    """A command. `act` is what it counts as against quotas, if it does; `draft`: it needs one; `operator`: it is theirs;
+    `triager`: theirs and operators'.
 
     `feature` is what it belongs to, which may be paused. Help: `command.<name>`; in menus `menu.<name>`, and where the
     language has another name for it, `menu.<name>.name`.
@@ -61,6 +66,7 @@ class Spec:
     draft: bool = False
     feature: str = "drafts"
     operator: bool = False
+    triager: bool = False
     takes: tuple[Takes, ...] = ()
 
 
@@ -142,9 +148,8 @@ def _help(event: Event, known: Known, text: str) -> list[Effect]:
     if known.chat.state == "absent":
         mine = [spec for spec in mine if spec.feature != "chat" or spec.operator]
     mine = [spec for spec in mine if not spec.operator or gate.OPERATOR in event.roles]
-    lines = [known.words(f"command.{spec.name}") for spec in mine]
-    tail = [known.words(name) for name in ("help.tail", known.note) if name]
-    return [Answer("\n".join((known.words("help.lead"), *(f"- {line}" for line in lines), *tail)), private=True, open=True)]
+    mine = [spec for spec in mine if not spec.triager or gate.triages(event)]
+    return helping.told(known, [spec.name for spec in mine], text)
 
 
 def _ask(event: Event, known: Known, text: str) -> list[Effect]:
@@ -206,6 +211,9 @@ COMMANDS = {
             feature="submit",
             takes=ONE_DRAFT,
         ),
+        Spec("status", pulling.status, feature=""),
+        Spec("triage", triaging.triage, feature="submit", triager=True, takes=(Takes("pull"),)),
+        Spec("github", github.command, feature="submit", takes=(Takes("act", choices=("link", "unlink")),)),
         Spec("cancel", _cancel, draft=True, feature="", takes=(Takes("run", completes=True),)),
         Spec("quota", lambda event, known, text: gate.quotas(event, known), feature=""),
         Spec("link", linking.link, feature="", takes=(Takes("code"),)),
@@ -217,7 +225,7 @@ COMMANDS = {
             operator=True,
             takes=(Takes("act", required=True, choices=ACTS), Takes("who", "person"), Takes("words")),
         ),
-        Spec("help", _help, feature=""),
+        Spec("help", _help, feature="", takes=(Takes("command", completes=True),)),
     )
 }
 
@@ -226,6 +234,8 @@ def complete(known: Known, name: str, prefix: str) -> list[str]:
     """What could stand after the command `name` (or, with name "", which commands): from memory, best first, 25 at most."""
     if not name:
         found = [command for command in COMMANDS if command.startswith(prefix)]
+    elif name == "help":
+        found = [command for command in COMMANDS if command.startswith(prefix.removeprefix("/"))]
     elif name == "place":
         found = _paths(known, prefix)
     elif name in ("model", "compare"):

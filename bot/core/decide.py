@@ -14,6 +14,7 @@ from bot.core import (
     chatting,
     documents,
     drafting,
+    examining,
     fetching,
     generating,
     hearing,
@@ -21,14 +22,17 @@ from bot.core import (
     notices,
     prechecking,
     privacy,
+    publishing,
+    pulling,
     setup,
     submitting,
     today,
     training,
+    triaging,
 )
 from bot.core.commands import COMMANDS, is_author
 from bot.core.contribute import FORMS
-from bot.core.gate import OPERATOR, barred, gate, off
+from bot.core.gate import OPERATOR, barred, gate, off, triages
 from bot.core.known import Known
 from bot.core.records import Draft, Run
 from bot.core.talk import (
@@ -36,11 +40,14 @@ from bot.core.talk import (
     Cancel,
     Card,
     Command,
+    Digest,
     Effect,
     Event,
+    Look,
     Moved,
     Opened,
     Press,
+    Pulled,
     Rated,
     Said,
     Save,
@@ -50,8 +57,17 @@ from bot.core.talk import (
     Unsaid,
 )
 
+PRESSED = {  # buttons that are commands, with what stands after those
+    "skill.start": ("skill", ""),
+    "knowledge.start": ("knowledge", ""),
+    "draft.list": ("draft", ""),
+    "help.show": ("help", ""),
+    "github.link": ("github", "link"),
+    "github.unlink": ("github", "unlink"),
+    "status.show": ("status", ""),
+}
 NAMED = ("submit", "discard", "precheck", "generate", "train")  # commands behind which a draft may be named
-SENDING = ("submit", "overwrite", "signer", "sign")  # the buttons of a draft that belong to the feature `submit`
+SENDING = ("submit", "overwrite", "looked", "signer", "sign")  # the buttons of a draft that belong to the feature `submit`
 
 
 def decide(event: Event, known: Known) -> list[Effect]:
@@ -86,25 +102,38 @@ def _decide(event: Event, known: Known) -> list[Effect]:
         case Unsaid(message):
             return hearing.unsaid(event, known, message)
         case Opened():
-            return [Show(setup.welcome(event, known), slot="home")]
+            return pulling.home(event, known)
         case Stopped(message):
             return [Cancel(message)]
-        case Moved() as moved:
-            return _moved(event, known, moved)
-        case Rated():
-            return []  # thumbs are drawn under answers of the FAQ and of a model only, and both keep their own
+        case Moved() | Pulled() | Digest() | Rated():
+            return _told(event, known, event.act)
         case _:
             assert_never(event.act)
+
+
+def _told(event: Event, known: Known, act: Moved | Pulled | Digest | Rated) -> list[Effect]:
+    """What comes of what no person did just now."""
+    match act:
+        case Moved():
+            return _moved(event, known, act)
+        case Pulled():
+            return pulling.heard(event, known, known.draft, act) if known.draft else []
+        case Digest():
+            return triaging.digest(event, known, act)
+        case Rated():
+            return []  # thumbs are drawn under answers of the FAQ and of a model only, and both keep their own
 
 
 def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
     spec = COMMANDS.get(name)
     if spec is None:
         return [Answer(known.words("command.unknown", name=cards.quoted(name)), private=True)]
-    if spec.operator and OPERATOR not in event.roles:
+    if (spec.operator and OPERATOR not in event.roles) or (spec.triager and not triages(event)):
         return [Answer(known.words("refused.role"), private=True)]
     if refused := off(known, spec.feature) or gate(event, known, spec.act or name, counts=bool(spec.act)):
         return refused
+    if name in examining.KINDS and spec.draft and (number := examining.named(text, known)):
+        return examining.ask(event, known, name, number)
     if spec.draft and not _mine(event, known):
         return [_no_draft(known)]
     if name in NAMED and text.strip() and known.draft and known.draft.id != text.split()[0].lower():
@@ -115,15 +144,10 @@ def _command(event: Event, known: Known, name: str, text: str) -> list[Effect]:
 def _press(event: Event, known: Known, token: str) -> list[Effect]:
     """Do what a button says, however old it is: everything it needs is in its token and in the store."""
     action, _, value = token.partition("|")
-    match action:
-        case "skill.start" | "knowledge.start":
-            return _command(event, known, action.partition(".")[0], "")
-        case "draft.list":
-            return _command(event, known, "draft", "")
-        case "help.show":
-            return _command(event, known, "help", "")
-        case "run.cancel":
-            return _cancel(event, known, value)
+    if action in PRESSED:
+        return _command(event, known, *PRESSED[action])
+    if action == "run.cancel":
+        return _cancel(event, known, value)
     kind, _, verb = action.partition(".")
     match kind:
         case "setup":
@@ -132,15 +156,19 @@ def _press(event: Event, known: Known, token: str) -> list[Effect]:
             return privacy.press(event, known, verb, value)
         case "chat":
             return off(known, "chat") or chatting.press(event, known, verb, value)
+        case "triage":
+            return off(known, "submit") or examining.press(event, known, verb, value)
         case "faq":
             return off(known, "faq") or asking.press(event, known, verb, value.partition(".")[2])
-        case "draft" | "sample" | "tuned" if known.draft:
+        case "draft" | "sample" | "tuned" | "pull" if known.draft:
             return _of_draft(event, known, known.draft, action, value)
         case _:
             return [_stale(known)]
 
 
 def _cancel(event: Event, known: Known, run: str) -> list[Effect]:
+    if run.startswith(examining.RUN) and not triages(event):
+        return [Answer(known.words("refused.role"), private=True)]
     if run.startswith(setup.RUN) and OPERATOR not in event.roles:
         return [Answer(known.words("refused.role"), private=True)]
     if known.draft and not is_author(event, known.draft) and OPERATOR not in event.roles:
@@ -159,6 +187,8 @@ def _of_draft(event: Event, known: Known, draft: Draft, action: str, value: str)
         return generating.of_samples(event, known, draft, verb, value)
     if kind == "tuned":
         return training.of_tuned(event, known, draft, verb, value)
+    if kind == "pull":
+        return pulling.press(event, known, draft, verb, value.partition(".")[2])
     return _draft_press(event, known, draft, verb, value.partition(".")[2])
 
 
@@ -185,6 +215,9 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "reread": documents.again,
         "find": lambda event, known, draft: documents.find(event, known, draft, ""),
         "today": lambda event, known, draft: today.press(event, known, draft, rest),
+        "publish": publishing.press,
+        "unpublish": publishing.kept_back,
+        "looked": submitting.looked,
         "dco": submitting.dco,
         "signer": submitting.signer,
     }
@@ -225,13 +258,22 @@ def _submit(event: Event, known: Known, sent: Submit) -> list[Effect]:
         return [hearing.not_yours(known, known.draft)]
     if refused := off(known, "drafts"):
         return refused
+    return _sent(event, known, known.draft, sent)
+
+
+def _sent(event: Event, known: Known, draft: Draft, sent: Submit) -> list[Effect]:
+    """Take what a dialog of a draft brings."""
     action, _, value = sent.token.partition("|")
-    target = drafting.target(known.draft, value.partition(".")[2])
+    target = drafting.target(draft, value.partition(".")[2])
     match action:
         case "draft.fill" if target:
-            return drafting.fill(event, known, known.draft, *target, sent)
+            return drafting.fill(event, known, draft, *target, sent)
+        case "pull.said":
+            return pulling.said(event, known, draft, sent)
+        case publishing.SENT:
+            return publishing.signed(event, known, draft, sent)
         case "draft.signed":
-            return gate(event, known, "submit") or submitting.signed(event, known, known.draft, sent)
+            return gate(event, known, "submit") or submitting.signed(event, known, draft, sent)
         case _:
             return [_stale(known)]
 
@@ -240,11 +282,17 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
     """Show a step of a run in its card; at the end say so in a new message, since edits notify nobody."""
     if moved.run.startswith(setup.RUN):
         return setup.moved(event, known, moved)
+    if moved.run.startswith(examining.RUN):
+        return examining.moved(event, known, moved)
     draft = known.draft
     if draft is None:
         return []
     if fetching.is_reading(moved.run):
         return documents.moved(event, known, draft, moved)
+    if publishing.is_run(moved.run):
+        return publishing.moved(event, known, draft, moved)
+    if pulling.is_act(moved.run):
+        return pulling.acted(event, known, draft, moved)
     until = _until(known, draft, moved)
     if until == prechecking.STAGE:
         return prechecking.moved(event, known, draft, moved)
@@ -252,17 +300,28 @@ def _moved(event: Event, known: Known, moved: Moved) -> list[Effect]:
         return training.moved(event, known, draft, moved)
     if until in generating.STAGES:
         return generating.moved(event, known, draft, moved)
+    return _proposed(event, known, draft, moved)
+
+
+def _proposed(event: Event, known: Known, draft: Draft, moved: Moved) -> list[Effect]:
+    """How a proposal goes; at its end a message, the draft's card, and the pull request that is followed from then on."""
     run = Run(moved.run, moved.state, moved.facts, "propose")
     card = notices.run(draft, run, known.words, moved.fraction)
     effects: list[Effect] = [Show(card, f"run.{moved.run}", draft.place)]
     if moved.state not in ("done", "failed", "cancelled"):
         return effects
-    name = cards.clip(cards.name_of(draft, known.words), 80)
-    end = Card(known.words(f"run.{moved.state}.end", name=name))
-    effects.append(Show(end, place=draft.place, ping=event.person))
-    if moved.state == "done" and draft.run == moved.run == submitting.run_of(draft):
+    name, facts = cards.clip(cards.name_of(draft, known.words), 80), moved.facts
+    end = "run.opened.end" if moved.state == "done" and "url" in facts else f"run.{moved.state}.end"
+    effects.append(
+        Show(Card(known.words(end, name=name, number=facts.get("number", ""))), place=draft.place, ping=event.person)
+    )
+    if moved.state != "done":
+        return effects
+    if draft.run == moved.run == submitting.run_of(draft):
         effects += drafting.settle(event, known, replace(draft, state="submitted"), ask=False)
-    return effects
+    if "url" not in facts or any(isinstance(effect, Look) for effect in effects):
+        return effects
+    return pulling.opened(effects, draft, moved)
 
 
 def _until(known: Known, draft: Draft, moved: Moved) -> str:

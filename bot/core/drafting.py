@@ -110,7 +110,8 @@ def _next(draft: Draft, known: Known, finding: Finding) -> tuple[str, tuple[Butt
         return cards.question(standing, draft, known, finding)
     if not form.whole(the_form, draft.answers):
         return known.words("document.reading"), ()
-    return known.words("draft.whole"), (cards.button(known.words, "submit", f"draft.submit|{draft.id}", "good"),)
+    told, send = ("draft.changed", "pull.update") if draft.pull and draft.state == "open" else ("draft.whole", "submit")
+    return known.words(told), (cards.button(known.words, send, f"draft.submit|{draft.id}", "good"),)
 
 
 def _focus(event: Event, known: Known, draft: Draft) -> list[Effect]:
@@ -361,6 +362,8 @@ def later(event: Event, known: Known, draft: Draft) -> list[Effect]:
 
 def discard(event: Event, known: Known, draft: Draft) -> list[Effect]:
     words = known.words
+    if draft.pull:
+        return [Answer(words("pull.open", pull=draft.pull), place=draft.place, private=True)]
     gone = Card(
         words("draft.discarded", name=cards.name_of(draft, words)), (), (cards.button(words, "back", f"draft.open|{draft.id}"),)
     )

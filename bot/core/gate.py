@@ -2,7 +2,7 @@
 
 from bot.core import rules
 from bot.core.known import Known
-from bot.core.talk import Answer, Command, Effect, Event, Moved, Opened, Press, Said, Stopped, Unsaid
+from bot.core.talk import Answer, Command, Digest, Effect, Event, Moved, Opened, Press, Pulled, Said, Stopped, Unsaid
 
 FEATURES = ("faq", "chat", "drafts", "submit")  # what an operator can pause, or leave out for a workspace
 # What quotas count, with the feature that it belongs to.
@@ -15,14 +15,14 @@ ACTS = {
     "train": "drafts",
     "submit": "submit",
 }
-OPERATOR = "operator"
+OPERATOR, TRIAGER = "operator", "triager"
 FEW = 3  # a quota that has less left is told
 
 
 def barred(event: Event, known: Known) -> list[Effect] | None:
     """What somebody hears who may do nothing here; None for everybody else. Taking back and privacy are always open."""
     match event.act:
-        case Moved() | Opened() | Unsaid() | Stopped():
+        case Moved() | Pulled() | Digest() | Opened() | Unsaid() | Stopped():
             return None
         case Command("privacy" | "forget") | Press() if _private(event):
             return None
@@ -35,6 +35,11 @@ def barred(event: Event, known: Known) -> list[Effect] | None:
 
 def _private(event: Event) -> bool:
     return isinstance(event.act, Command) or (isinstance(event.act, Press) and event.act.token.startswith("privacy."))
+
+
+def triages(event: Event) -> bool:
+    """Whether somebody looks through others' pull requests."""
+    return bool({OPERATOR, TRIAGER} & {*event.roles})
 
 
 def off(known: Known, feature: str) -> list[Effect]:

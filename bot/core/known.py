@@ -1,18 +1,24 @@
-"""What the core is told before it decides: the records that the shell keeps, as it read them for one event."""
+"""What the core is told before it decides: the records that the shell keeps, as it read them for one event.
 
+More than 400 lines: what there is to know is in one place, a value each.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.core.records import Asked, Conversation, Draft, Person, Run, Turn
 from bot.core.rules import EVERYONE, Role
-from bot.core.talk import Command, Event, Moved, Press, Said, Submit, Unsaid, short
+from bot.core.talk import Command, Event, File, Moved, Press, Pulled, Said, Submit, Unsaid, short
 from bot.core.trained import Adapter, Curve, Exported, Scores
 from bot.core.words import Words
 from pipeline import taxonomy
 from pipeline.errors import Problem
+from pipeline.pulls import Followed, Pull, Rules
 from pipeline.taxonomy import Tree, Work
 
+TRIAGE = "triage-"  # that looks at a pull request; its number comes after it
 SETUP = "model-"  # how the id of a run begins that sets a model up; its name comes after it
 
 
@@ -45,7 +51,8 @@ class Excerpt:
 class Brought:
     """A file that somebody sent, read: the entry that is in it, or its works, or why there is none.
 
-    `changes` is what was made of it, in the order in which people should hear it; `diff` how its text was mended.
+    `document` is a file that is no entry, and could be what knowledge is taken from. `changes` is what was made of it, in the
+    order in which people should hear it; `diff` how its text was mended.
     """
 
     entry: taxonomy.Entry | None = None
@@ -53,6 +60,7 @@ class Brought:
     changes: tuple[Problem, ...] = ()
     diff: str = ""
     problem: Problem | None = None
+    document: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +217,42 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True)
+class Hub:
+    """How somebody is on GitHub: their login, "" while none is linked; whether accounts can be linked here (`links`), whether
+
+    the operator's App opens pull requests for those who have none (`app`), where they go, OWNER/NAME or "" for nowhere, and
+    what they need there.
+    """
+
+    login: str = ""
+    links: bool = False
+    app: bool = False
+    repo: str = ""
+    rules: Rules = Rules()  # noqa: RUF009, it is frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """What a line of a proposed qna.yaml belongs to: a page of the draft, and of an example how manieth it is (from 1; 0: the
+
+    whole page); what the line says.
+    """
+
+    page: str
+    part: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullFound:
+    """A draft's pull request, None where there is none; `spots`: what the lines of its qna.yaml belong to, by their numbers."""
+
+    followed: Followed | None = None
+    pull: Pull | None = None
+    spots: Mapping[int, Spot] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that `decide` may use besides the event; `tree` is for completion.
 
@@ -217,7 +261,8 @@ class Known:
     models that one can talk with; `others` are people whom a command names; `off` are features that are paused, with
     why; `note` names the words in which the platform's help says how one is heard there, `apart` says that nobody but
     its person sees a direct conversation, `seated` that who sits there keeps their id, `open` whether labbot is to speak
-    in this channel; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none.
+    in this channel; `maintainers` is the place where questions go that the FAQ cannot answer, "" for none; `hub` is how the
+    person is on GitHub.
     """
 
     person: Person
@@ -237,6 +282,7 @@ class Known:
     seated: bool = False
     maintainers: str = ""
     maintainer_people: tuple[str, ...] = ()
+    hub: Hub = Hub()
     names: Mapping[str, str] = field(default_factory=dict)
     used: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=lambda: {EVERYONE: Role(EVERYONE)})
@@ -313,6 +359,11 @@ class Known:
         assert found is None or isinstance(found, Adapter)
         return found
 
+    def pulled(self) -> PullFound | None:
+        found = self.found.get("pull")
+        assert found is None or isinstance(found, PullFound)
+        return found
+
     def brought(self) -> tuple[Brought, ...] | None:
         found = self.found.get("file")
         assert found is None or isinstance(found, tuple)
@@ -348,6 +399,9 @@ def tells(event: Event) -> str:
             return ""
 
 
+_NUMBER = re.compile(r"(?:^\s*#?|/pull/)([1-9][0-9]{0,6})(?![0-9A-Za-z])")  # of a pull request
+
+
 def runs(event: Event, draft: Draft | None) -> str:
     """The id of the run that the event is about: a step or a button names it, else the draft's; "" if none."""
     match event.act:
@@ -359,6 +413,10 @@ def runs(event: Event, draft: Draft | None) -> str:
             return token.split("|")[1] if "|" in token else ""
         case Press(token) if token.startswith("setup.start|"):
             return f"{SETUP}{token.partition('|')[2]}"
+        case Press(token) if token.startswith("triage."):
+            return f"{TRIAGE}{token.partition('|')[2]}"
+        case Command("triage" | "precheck" | "generate", text) if not draft and (number := _NUMBER.search(text)):
+            return f"{TRIAGE}{number[1]}"
         case _:
             return draft.run if draft else ""
 
@@ -368,7 +426,9 @@ def concerns(event: Event, conversation: Conversation) -> str:
     match event.act:
         case Moved(run):
             return run.partition(".")[0]
-        case Press(token) | Submit(token) if token.startswith(("draft.", "run.", "sample.", "tuned.")):
+        case Pulled(draft):
+            return draft
+        case Press(token) | Submit(token) if token.startswith(("draft.", "run.", "sample.", "tuned.", "pull.")):
             return token.partition("|")[2].partition(".")[0]
         case Press(token) if token.startswith("faq.mine|"):
             return token.rpartition(".")[2]

@@ -6,13 +6,13 @@ from bot.core import cards
 from bot.core.drafting import slot
 from bot.core.known import Known
 from bot.core.records import Conversation, Draft
-from bot.core.talk import Card, Effect, Event, Look, Moved, Save, Show, platform_of, thread
+from bot.core.talk import Card, Effect, Event, Look, Moved, Pulled, Save, Show, platform_of, thread
 
 
 def taken_up(event: Event, known: Known) -> Known:
     """What is known, with a draft of theirs that lies on another platform in a thread of this one."""
     draft = known.draft
-    if draft is None or isinstance(event.act, Moved) or event.person not in draft.authors or not _abroad(event, draft):
+    if draft is None or isinstance(event.act, Moved | Pulled) or event.person not in draft.authors or not _abroad(event, draft):
         return known
     parent = known.conversation.parent or event.place
     return replace(known, draft=replace(draft, place=thread(parent, draft.id)))

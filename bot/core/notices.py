@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from bot.core import cards, samples, tuned
+from bot.core import cards, github, samples, tuned
 from bot.core.contribute import KNOWLEDGE_FORM
 from bot.core.known import Brought, Entry, Excerpt, Known
 from bot.core.records import Asked, Draft, Run
@@ -33,6 +33,7 @@ KINDS = {  # by the last stage of a run: what its words are called, and the butt
     "mix": ("generate", "generate"),
     "export": ("train", "train"),
 }
+SAID = ("run", "github.")  # problems of a submission that are said in the person's words: its cause says more to operators
 ROOM = 10  # blocks of an entry's text; a card takes 12
 
 
@@ -46,8 +47,20 @@ def run(record: Draft, run: Run, words: Words, fraction: float = 0.0) -> Card:
         blocks.append(Bar(fraction, cards.clip(words(f"{kind}.bar") if verb == kind else run.facts.get("stage", ""), LABEL)))
     cancel = cards.button(words, "cancel", f"run.cancel|{run.id}", "danger")
     again = cards.button(words, "again", f"draft.{verb}|{record.id}")
-    buttons = {"waiting": (cancel,), "running": (cancel,), "failed": (again,), "cancelled": (again,)}.get(run.state, ())
+    mended = (*_mends(record, run, words), again)
+    buttons = {"waiting": (cancel,), "running": (cancel,), "failed": mended, "cancelled": (again,)}.get(run.state, ())
     return Card(title, tuple(blocks), buttons)
+
+
+def _mends(record: Draft, run: Run, words: Words) -> tuple[Button, ...]:
+    """What would mend a submission that failed, before it is tried again."""
+    code = run.facts.get("code", "")
+    if code in github.MENDS:
+        return (cards.button(words, "github.link", "github.link|", "good"),)
+    if code in ("github.author", "github.mail"):
+        what = cards.page_name(record, "sources", words)
+        return (cards.button(words, "pull.edit", f"draft.edit|{record.id}.sources", what=what),)
+    return (cards.button(words, "elsewhere", f"draft.edit|{record.id}.place"),) if code.startswith("leaf.") else ()
 
 
 def _told(record: Draft, run: Run, words: Words) -> str:
@@ -65,9 +78,14 @@ def _told(record: Draft, run: Run, words: Words) -> str:
 
 def _submit(run: Run, words: Words) -> str:
     facts = {key: cards.quoted(value, 200) for key, value in run.facts.items()}
-    if run.facts.get("code", "").startswith("run"):  # of the pool, which says more to operators
+    if run.facts.get("code", "").startswith(SAID):
         facts["cause"] = cards.say_problem(words, Problem(run.facts["code"], facts["cause"], facts=run.facts))
-    return words(f"run.{run.state}", **{"stage": "", "branch": "", "commit": "", "cause": "", "pull": "", **facts})
+    facts = {**dict.fromkeys(("stage", "branch", "commit", "cause", "pull", "login", "pause_s"), ""), **facts}
+    step = f"run.step.{run.facts.get('step', '')}"
+    facts["stage"] = words(step, **facts) if words.has(step) else facts["stage"]
+    name = "run.opened" if run.state == "done" and "url" in facts else f"run.{run.state}"
+    rest = words("pull.unlabelled") if run.state == "done" and "unlabelled" in facts else ""
+    return "\n".join(filter(None, (words(name, **facts), rest)))
 
 
 def _precheck(run: Run, words: Words) -> str:

@@ -10,7 +10,7 @@ from bot.core import cards, drafting, form, gate, notices, setup, submitting
 from bot.core.contribute import FORMS, entry
 from bot.core.known import Checked, CheckedRow, Known
 from bot.core.records import Draft, Run, Spent
-from bot.core.talk import BLOCKS, CARD, TITLE, Block, Card, Effect, Event, Look, Moved, Save, Show, Start, Text
+from bot.core.talk import BLOCKS, CARD, TITLE, Block, Button, Card, Effect, Event, Look, Moved, Save, Show, Start, Text
 from bot.core.words import Words
 
 STAGE = "precheck"
@@ -77,24 +77,29 @@ def _table(draft: Draft, run: str, found: Checked, words: Words) -> Show:
 def table(draft: Draft, run: str, found: Checked, words: Words) -> Card:
     """The verdict, and each question with the contributor's answer, the model's, and what that means."""
     title = cards.clip(words("precheck.table", name=cards.name_of(draft, words), id=run), TITLE)
+    revision = run.rpartition(".")[2]
+    older = words("precheck.older", revision=revision) if run != submitting.run_of(draft) else ""
+    submit = cards.button(words, "submit", f"draft.submit|{draft.id}", "good")
+    return drawn(title, found, words, () if draft.state == "submitted" else (submit,), older)
+
+
+def drawn(title: str, found: Checked, words: Words, buttons: tuple[Button, ...] = (), older: str = "") -> Card:
+    """The table under a title; `older` is a line of its head."""
     if not found.rows:
         return Card(title, (Text(words("precheck.gone")),))
-    head = _head(draft, run, found, words)
+    head = _head(found, words, older)
     rows = _rows(found, words, CARD - len(head))
     each = -(-len(rows) // (BLOCKS - 1))
     blocks: list[Block] = [Text(head)]
     blocks += [Text("\n".join(rows[at : at + each])) for at in range(0, len(rows), each)]
-    submit = cards.button(words, "submit", f"draft.submit|{draft.id}", "good")
-    return Card(title, tuple(blocks), () if draft.state == "submitted" else (submit,))
+    return Card(title, tuple(blocks), buttons)
 
 
-def _head(draft: Draft, run: str, found: Checked, words: Words) -> str:
+def _head(found: Checked, words: Words, older: str) -> str:
     counts = notices.counted(found.counts, words)
     sure = words("precheck.sure", percent=round(100 * found.confidence)) if found.confidence else ""
     lines = [" ".join(filter(None, (words(f"precheck.verdict.{found.verdict}"), sure, f"({counts})")))]
     by = words("precheck.by", model=cards.quoted(found.model, 60) or "?", judge=cards.quoted(found.judge, 60) or "?")
-    revision = run.rpartition(".")[2]
-    older = words("precheck.older", revision=revision) if run != submitting.run_of(draft) else ""
     trials = "" if found.trusted else words("precheck.untrusted")
     return "\n".join(filter(None, (*lines, by, trials, older)))
 

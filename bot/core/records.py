@@ -14,7 +14,8 @@ TurnState = Literal["open", "done", "stopped", "failed", "gone"]
 class Person:
     """Somebody, whatever the platform. `mail` and `full_name` are the sign-off; they stand in no draft and no card.
 
-    `blocked` is why an operator keeps them out, "" for nobody did.
+    `blocked` is why an operator keeps them out, "" for nobody did. `tells`: which news of their pull requests are a message
+    of their own: every step, only what they must act on, or nothing; cards show all.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Person:
     full_name: str = ""
     mail: str = ""
     blocked: str = ""
+    tells: Literal["all", "mine", "none"] = "mine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ class Draft:
     `asked` is a field that the person wants asked again; `heard` says which message gave which answers, so that an
     edited or deleted message changes them; `undo` holds, newest last, the earlier values (None: there was none; under ""
     the earlier form).
-    `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet. `hands` says who gave an answer,
-    where several people write: what one of them takes back is known by it.
+    `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet; `dco` by which version of the DCO;
+    `looked` the revision in which they looked for personal data. `pull` is the pull request, OWNER/NAME#NUMBER, while it is
+    open. `upload` is a document that may be published: name, bytes, and what its content is fetched by. `hands` says who gave
+    an answer, where several people write: what one of them takes back is known by it.
     """
 
     id: str
@@ -73,6 +77,10 @@ class Draft:
     replaces: bool = False
     run: str = ""
     hands: Mapping[str, str] = field(default_factory=dict)
+    dco: str = ""
+    looked: int = -1
+    pull: str = ""
+    upload: tuple[str, ...] = ()
 
     def with_answers(self, change: Mapping[str, str | None], form: str = "") -> "Draft":
         """The draft with those answers set, or taken out where the value is None, as one of another form where it is named.

@@ -3,14 +3,16 @@
 from dataclasses import replace
 from typing import Literal
 
-from bot.core import cards, form
+from bot.core import cards, form, github
 from bot.core.contribute import FORMS, entry
 from bot.core.drafting import settle
-from bot.core.known import Known
-from bot.core.records import Draft, Spent
+from bot.core.known import Finding, Known
+from bot.core.records import Draft, Person, Spent
 from bot.core.talk import Answer, Ask, Card, Code, Effect, Event, Look, Refuse, Save, Show, Start, Submit
 
 DCO = "1.1"
+PRIVATE = frozenset(f"screen.{kind}" for kind in ("secret", "mail", "phone", "card", "iban", "address", "name"))
+LOGIN = "sources.github"  # the answer that becomes `created_by`
 ACTIVE = ("waiting", "running", "stopping")
 Work = Literal["precheck", "generate", "train", "submit"]
 # What a run does that goes on to this stage.
@@ -23,12 +25,34 @@ def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:
         return settle(event, known, replace(draft, asked=""), lead=known.words("submit.not_yet"))
     if refused := busy(known, draft, "submit"):
         return refused
+    if lacks := github.lacks(known):
+        return [replace(lacks, place=draft.place)]
+    draft = as_linked(known, draft)
+    if looks := [one for one in _looks(known, draft) if one.what not in known.found]:
+        return [*looks]
     finding = known.finding()
-    if finding is None:
-        return [Look("draft", draft)]
+    assert finding, "it was looked for"
     if finding.problems:
         return [Answer(" ".join(cards.say_problem(known.words, problem) for problem in finding.problems), place=draft.place)]
     return [Save(draft), Show(cards.before_submit(draft, known, finding), f"submit.{draft.id}", draft.place)]
+
+
+def _looks(known: Known, draft: Draft) -> list[Look]:
+    """What the card before a submission is made from; what the model answers stands in a pull request only."""
+    run = run_of(draft)
+    answers = [Look("precheck", run), Look("scores", run)] if known.hub.repo else []
+    return [Look("draft", draft), *answers]
+
+
+def as_linked(known: Known, draft: Draft) -> Draft:
+    """The draft with its contributor called as they are on GitHub: `created_by` is that login, and never a mail address."""
+    return draft.found({LOGIN: known.hub.login}) if known.hub.repo and known.hub.login else draft
+
+
+def looked(event: Event, known: Known, draft: Draft) -> list[Effect]:
+    """The contributor says that they looked for personal data, in this version of it."""
+    draft = as_linked(known, draft)
+    return before_submit(event, known, replace(draft, looked=draft.revision))
 
 
 def overwrite(event: Event, known: Known, draft: Draft) -> list[Effect]:
@@ -54,19 +78,32 @@ def sign(event: Event, known: Known, draft: Draft) -> list[Effect]:
 
 def signed(event: Event, known: Known, draft: Draft, sent: Submit) -> list[Effect]:
     """Take name and mail of the sign-off; sending the dialog off is the consent that it asked for."""
+    person, errors = signer_of(known, sent)
+    if errors:
+        return [Refuse(cards.signer(draft, replace(known, person=showable(person))), errors)]
+    return [Save(kept(person, sent)), *_send(event, replace(known, person=person), draft)]
+
+
+def signer_of(known: Known, sent: Submit) -> tuple[Person, dict[str, str]]:
+    """Who signs, as the dialog says; and what is wrong with that, by field."""
     name, mail = (" ".join(sent.values.get(field, "").split()) for field in ("name", "mail"))
-    person = replace(known.person, full_name=name, mail=mail)
     errors = {}
     if not name or any(mark in name for mark in "<>@") or cards.shown(name) != name:
         errors["name"] = known.words("problem.signer.name")
     local, _, domain = mail.partition("@")
     if not (local and "." in domain.strip(".")) or any(mark in mail for mark in " <>") or cards.shown(mail) != mail:
         errors["mail"] = known.words("problem.signer.mail")
-    if errors:
-        asked = replace(known, person=replace(person, full_name=cards.shown(name)[:100], mail=cards.shown(mail)[:200]))
-        return [Refuse(cards.signer(draft, asked), errors)]
-    kept = person if sent.values.get("keep", "yes") != "no" else replace(person, full_name="", mail="")
-    return [Save(kept), *_send(event, replace(known, person=person), draft)]
+    return replace(known.person, full_name=name, mail=mail), errors
+
+
+def showable(person: Person) -> Person:
+    """The person with a name and a mail that a dialog can show again."""
+    return replace(person, full_name=cards.shown(person.full_name)[:100], mail=cards.shown(person.mail)[:200])
+
+
+def kept(person: Person, sent: Submit) -> Person:
+    """The person with name and mail as they are to be kept: not at all where they said so."""
+    return person if sent.values.get("keep", "yes") != "no" else replace(person, full_name="", mail="")
 
 
 def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
@@ -77,8 +114,15 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
         return refused
     if draft.state == "submitted" and draft.run == run_of(draft):
         return [Answer(known.words("submit.already"), place=draft.place)]
-    person = known.person
-    sent = replace(draft, signed=event.at, run=run_of(draft))
+    if lacks := github.lacks(known):
+        return [replace(lacks, place=draft.place)]
+    person, draft = known.person, as_linked(known, draft)
+    if known.hub.repo and draft.looked != draft.revision:
+        return before_submit(event, known, draft)
+    finding = known.finding()
+    if known.hub.repo and finding is None:
+        return [Look("draft", draft)]
+    sent = replace(draft, signed=event.at, run=run_of(draft), dco=DCO)
     inputs = {
         "entry": entry(draft.form, draft.answers),
         "name": person.full_name,
@@ -86,6 +130,8 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
         "signed_at": event.at,
         "dco": DCO,
         "replaces": draft.replaces,
+        "looked": draft.looked == draft.revision,
+        **({"hints": hints(finding)} if finding else {}),
     }
     sign = cards.button(known.words, "preview", f"draft.preview|{draft.id}")
     resolved = Card(known.words("submit.signed", name=cards.clip(person.full_name, 80)), (), (sign,))
@@ -93,8 +139,22 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
         Save(sent),
         Save(Spent(event.person, "submit", event.at, event.id)),
         Show(resolved, f"submit.{draft.id}", draft.place),
-        Start(run_of(draft), "contribution", inputs, until="propose"),
+        Start(run_of(draft), "contribution", inputs, until="propose", redo=_again(known, draft)),
     ]
+
+
+def _again(known: Known, draft: Draft) -> tuple[str, ...]:
+    """What is performed anew: a proposal of this very version that was made, and taken back since."""
+    run = known.run
+    made = run is not None and run.id == run_of(draft) and run.state == "done" and run.until == "propose"
+    return ("propose",) if made else ()
+
+
+def hints(finding: Finding) -> dict[str, int]:
+    """How many findings of the screening are about people and secrets, and how many about topics to avoid."""
+    kinds = [one.code.removeprefix("screen.") for one in finding.advice if "topic" in one.facts or one.code in PRIVATE]
+    private = sum(f"screen.{kind}" in PRIVATE for kind in kinds)
+    return {"private": private, "topics": len(kinds) - private}
 
 
 def busy(known: Known, draft: Draft, wish: Work) -> list[Effect]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.core.records import Saved
+from pipeline.pulls import News, Pull, Waiting
 
 TOKEN = 100  # Discord: custom_id; Slack allows 255
 LABEL = 75  # Slack: button and option text; Discord allows 80
@@ -118,7 +119,25 @@ class Moved:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-Act = Command | Press | Submit | Said | Unsaid | Opened | Stopped | Rated | Moved
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The pull request of a draft is not as its contributor was last told; `number` counts how often that was so."""
+
+    draft: str
+    number: int
+    pull: Pull
+    news: tuple[News, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What waits for triage, oldest first: once a day, for a workspace's triagers."""
+
+    repo: str
+    rows: tuple[Waiting, ...]
+
+
+Act = Command | Press | Submit | Said | Unsaid | Opened | Stopped | Rated | Moved | Pulled | Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +449,22 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Have the person link their GitHub account (the shell shows a code, and says what came of it), or forget it."""
+
+    act: Literal["link", "unlink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Tell the draft's pull request from now on, as `Pulled`, to whoever asked; without a `repo` no longer."""
+
+    draft: str
+    repo: str = ""
+    pull: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Ask the shell for a finding; it calls `decide` once more with `known.found[what]`.
 
@@ -438,7 +473,9 @@ class Look:
     "entry" the id of one of the FAQ's; of "mine" the person whose all is wanted; of "models" a locale; of "precheck" the run
     that made one; of "code" by what a code is kept and who typed it; of "accounts" the person whose platforms are wanted;
     of "samples" a run, whether the kept or the dropped are wanted, how many to pass over and how many to show; of "report",
-    "thumbs", "curve", "scores", "export" and "adapter" the run; "serving" has none.
+    "thumbs", "curve", "scores", "export" and "adapter" the run; of "pull" a draft, whose pull request is wanted; of
+    "pulls" a person; of "waiting" nothing, it is what waits for triage; of "triage" the run that looked at a pull request;
+    "serving" has none.
     """
 
     what: Literal[
@@ -460,8 +497,12 @@ class Look:
         "adapter",
         "code",
         "accounts",
+        "pull",
+        "pulls",
+        "waiting",
+        "triage",
     ]
     subject: object
 
 
-Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Rate | Look | Forget | Link
+Effect = Show | Ask | Refuse | Answer | Save | Start | Cancel | Rate | Look | Forget | Link | Account | Follow

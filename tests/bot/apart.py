@@ -22,7 +22,14 @@ from bot.transcript import Expects
 from pipeline.errors import Invalid
 
 TRANSCRIPTS = Path(__file__).resolve().parent.parent / "transcripts"
-ONE = {"setup": "slack", "precheck_away": "discord"}  # long ones that say nothing which others do not say on each platform
+# Long ones that say nothing which others do not say on each platform.
+ONE = {
+    "setup": "slack",
+    "precheck_away": "discord",
+    "pull_in_the_way": "discord",
+    "pull_revoked": "slack",
+    "pull_withdrawn": "slack",
+}
 
 Json = dict[str, Any]
 
@@ -176,6 +183,14 @@ class ApartPlayer(Player, ABC):
 
     async def meet(self, name: str) -> None:
         self.met(name)
+
+    async def ident(self, name: str) -> str:
+        person, _ = await self.front.ear.person(self.user(self.met(name)), name)
+        return str(person)
+
+    def user(self, one: Somebody) -> str:
+        """What the front end calls somebody."""
+        return str(one.person.id)
 
     def met(self, name: str) -> Somebody:
         if name not in self.folks:

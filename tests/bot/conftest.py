@@ -17,6 +17,7 @@ from pipeline import demo
 from pipeline.memory import Memory
 from tests.bot.taught import COMMAND
 from tests.fakes.git_host import GitHost
+from tests.fakes.github.told import Told, told
 from tests.fakes.model import Model
 
 HARBOUR = """# The harbour
@@ -127,6 +128,12 @@ def at_the_terminal() -> dict[Path, list[str]]:
 @pytest.fixture
 async def model() -> AsyncIterator[Model]:
     async with Model() as made:
+        yield made
+
+
+@pytest.fixture
+def github() -> Iterator[Told]:
+    with told() as made:
         yield made
 
 

@@ -130,7 +130,7 @@ async def test_what_is_exported_is_everything_that_was_typed_and_nothing_of_othe
     assert [word for word in words if word not in text] == []
     assert set(json.loads(text)) == {
         *("person", "known as", "drafts", "conversations", "questions", "questions to the model"),
-        *("answers kept for the FAQ", "typed and not sent", "runs", "thumbs"),
+        *("answers kept for the FAQ", "typed and not sent", "runs", "thumbs", "GitHub"),
     }
     assert any(path.endswith("qna.yaml") for run in json.loads(text)["runs"].values() for path in run["files"])
 

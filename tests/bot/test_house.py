@@ -11,7 +11,7 @@ import pytest
 HOME = Path(__file__).resolve().parent.parent.parent
 MODULES = sorted([*HOME.glob("bot/**/*.py"), *HOME.glob("pipeline/**/*.py")])
 HEAVY = ("torch", "transformers", "peft", "llama_cpp", "vllm")
-CORE_MAY = {"bot.core", "pipeline.taxonomy", "pipeline.errors", "pipeline.licences"}
+CORE_MAY = {"bot.core", "pipeline.taxonomy", "pipeline.errors", "pipeline.licences", "pipeline.pulls"}
 DOORS = {
     "pipeline.errors",
     "pipeline.taxonomy",
@@ -28,6 +28,16 @@ DOORS = {
     "pipeline.http",
     "pipeline.metrics",
     "pipeline.vault",
+    "pipeline.pulls",
+    "pipeline.github",
+    "pipeline.github.accounts",
+    "pipeline.github.client",
+    "pipeline.github.device",
+    "pipeline.github.following",
+    "pipeline.github.hooks",
+    "pipeline.github.identity",
+    "pipeline.github.reading",
+    "pipeline.github.rows",
     "pipeline.models.client",
     "pipeline.models.catalog",
     "pipeline.models.host",
@@ -178,16 +188,21 @@ def test_the_environment_is_read_where_a_process_begins_and_handed_on_to_its_chi
         "bot.__main__",
         "bot.touring",
         "pipeline.__main__",
+        "pipeline.stages.act",
+        "pipeline.stages.comment",
+        "pipeline.stages.examine",
+        "pipeline.stages.publish",
         "pipeline.stages.evaluate",
         "pipeline.stages.export",
         "pipeline.stages.generate",
         "pipeline.stages.model",
         "pipeline.stages.precheck",
+        "pipeline.stages.propose",
         "pipeline.touring.__main__",
         "pipeline.training.shard",
     }
     hands_on = {
-        "pipeline.stages.propose",
+        "pipeline.proposing.checkout",
         "pipeline.models.install",
         "pipeline.models.running",
         "pipeline.pool.carrying",

@@ -208,6 +208,7 @@ async def test_every_key_that_is_written_is_in_the_table_and_goes_when_it_says(s
     for name, for_s in (
         ("code:d1", 600),
         ("coded:p1", 600),
+        ("linking:p1", 960),
         ("oauth:slack:d1", 600),
         ("typed:p1:d1", 600),
         ("file:slack:m1", 600),

@@ -12,8 +12,10 @@ from bot.settings import Settings
 from bot.transcript import Bindings, Directs, Does, Expects, parse, seconds
 from pipeline.embedded import Server
 from pipeline.errors import Invalid
+from pipeline.github.keys import KEYS as GITHUB_KEYS
 from pipeline.memory import Memory
 from pipeline.pool.ledger import KEYS as RUN_KEYS
+from tests.fakes.github.told import Told
 from tests.fakes.model import Model
 
 FOLDER = Path(__file__).resolve().parent.parent / "transcripts"
@@ -29,9 +31,10 @@ async def test_the_bot_says_what_the_transcript_says(
     memory: Memory,
     docs: dict[str, str],
     model: Model,
+    github: Told,
 ) -> None:
     try:
-        player = await play_file(replace(settings, home=small_recipes), path, server, docs, model)
+        player = await play_file(replace(settings, home=small_recipes), path, server, docs, model, github=github)
     finally:
         server.up()
 
@@ -40,7 +43,7 @@ async def test_the_bot_says_what_the_transcript_says(
 
 
 def in_a_table(key: str) -> bool:
-    patterns = [*(row.pattern for row in BOT_KEYS), *RUN_KEYS]
+    patterns = [*(row.pattern for row in BOT_KEYS), *RUN_KEYS, *GITHUB_KEYS]
     return any(re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^|]+", re.escape(pattern)), key) for pattern in patterns)
 
 
@@ -69,6 +72,17 @@ async def test_a_transcript_that_tells_a_model_what_to_say_needs_one_that_can_be
         await play_file(settings, path, server, model=model)
 
 
+async def test_a_transcript_that_tells_people_on_github_what_to_do_needs_one_where_they_do_it(
+    tmp_path: Path, settings: Settings, server: Server, memory: Memory, github: Told
+) -> None:
+    path = tmp_path / "told.txt"
+    path.write_text("# github dora sings\nalice> hello\n", encoding="utf-8")
+
+    assert (await play_file(settings, path, server)).lacks == ["github"]
+    with pytest.raises(Invalid, match=r"told\.txt:1: .*dora sings"):
+        await play_file(settings, path, server, github=github)
+
+
 async def test_somebody_can_be_spoken_to_before_they_come(
     tmp_path: Path, settings: Settings, server: Server, memory: Memory
 ) -> None:
@@ -95,6 +109,7 @@ bot: one ...
 bot@bob: two
 # clock +1h
 # model says hello || there
+# github dora says hello
 """
 
     assert parse(text, "t") == [
@@ -109,6 +124,7 @@ bot@bob: two
         Expects(11, "two", "bob"),
         Directs(12, "clock", "+1h"),
         Directs(13, "model", "says hello || there"),
+        Directs(14, "github", "dora says hello"),
     ]
 
 

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,7 @@ from bot.platforms.discord import hear, limits, menu, render
 from bot.platforms.discord.answering import Answering
 from bot.platforms.discord.budget import Budget
 from bot.platforms.discord.gateway import NEEDED, client, refused_intent, refused_token
-from bot.platforms.discord.maintainers import maintainers
+from bot.platforms.discord.maintainers import maintainers, triagers
 from bot.platforms.discord.posts import MESSAGES
 from bot.platforms.discord.say import FORM, SHOW, Speaker
 from bot.platforms.discord.threads import PLATFORM, Threads
@@ -113,6 +114,7 @@ class Front:
             pace_s=self.pace_s,
             manners=Manners("help.discord.content" if section.message_content else "help.discord", apart=True),
             counts=self.counts,
+            triagers=partial(triagers, house),
         )
         journal = Journal(settings.data / PLATFORM, Heard)
         self.ear = Ear(self.app, journal, self.threads, settings.roles_of, self._away, settings.bot.words.locale)

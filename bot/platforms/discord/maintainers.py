@@ -1,4 +1,4 @@
-"""Whom questions go to that the FAQ cannot answer, as Discord names them."""
+"""Whom questions go to that the FAQ cannot answer, and who hears daily what waits for triage, as Discord names them."""
 
 from bot.core.talk import direct
 from bot.house import House
@@ -10,7 +10,18 @@ from bot.voice import Maintainers
 async def maintainers(house: House) -> Maintainers:
     """Whom questions go to that the FAQ cannot answer: a channel, or somebody by their id."""
     section = house.settings.bot.workspaces.get(PLATFORM)
-    whom = section.maintainers.removeprefix("#") if section else ""
+    return await _desk(house, section.maintainers if section else "")
+
+
+async def triagers(house: House) -> list[tuple[str, str]]:
+    """Where it is told daily what waits for triage."""
+    section = house.settings.bot.workspaces.get(PLATFORM)
+    found = await _desk(house, section.triagers if section else "")
+    return [(found.place, "")] if found.place else []
+
+
+async def _desk(house: House, named: str) -> Maintainers:
+    whom = named.removeprefix("#")
     if whom.startswith("@"):
         person = await house.store.person(PLATFORM, PLATFORM, whom[1:], whom[1:])
         await Rooms(house.memory, PLATFORM).know(person, User(whom[1:]))

@@ -19,7 +19,7 @@ async def run(house: House, token: str, http: str = "", *, works: bool = True) -
     front = Front(house, token)
     parts = [front.serve(), house.keep(), *([house.work()] if works else [])]
     if http:
-        parts.append(web.serve(web.app(front.health, front.metrics), *web.place(http)))
+        parts.append(web.serve(web.app(front.health, front.metrics, house.hub.routes()), *web.place(http)))
     await until_told(parts, front.leave, CLOSE_S)
     return 0
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -20,7 +21,7 @@ from bot.platforms.slack import render
 from bot.platforms.slack.dialogs import Dialogs
 from bot.platforms.slack.keys import Keys
 from bot.platforms.slack.link import Link
-from bot.platforms.slack.maintainers import maintainers
+from bot.platforms.slack.maintainers import maintainers, triagers
 from bot.platforms.slack.people import People
 from bot.platforms.slack.posts import marked
 from bot.platforms.slack.say import Speaker, shown
@@ -136,6 +137,7 @@ class Front:
             pace_s=self.pace_s,
             manners=Manners("help.slack", apart=True),
             counts=self.counts,
+            triagers=partial(triagers, house, mine.team if mine else ""),
         )
         journal = Journal(settings.data / PLATFORM, Heard)
         self.ear = self.told.ear = Ear(

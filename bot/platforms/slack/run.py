@@ -45,7 +45,7 @@ async def run(house: House, keys: Keys, http: str = "", *, works: bool = True) -
     parts = [front.serve(), house.keep(), *([house.work()] if works else [])]
     if http:
         mounts = [*(oauth.routes(house, keys, installs) if installs else ()), *(() if front.link else events(front))]
-        parts.append(web.serve(web.app(front.health, front.metrics, mounts), *web.place(http)))
+        parts.append(web.serve(web.app(front.health, front.metrics, [*mounts, *house.hub.routes()]), *web.place(http)))
     await until_told(parts, front.leave, CLOSE_S)
     return 0
 

@@ -52,7 +52,9 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
     person = await house.store.person(PLATFORM, WORKSPACE, name, name)
     desk = Desk(house.store, person, house.settings.data / "terminal")
     manners = Manners(seated=True)
-    app = house.app(PLATFORM, desk, maintainers=await maintainers(house), pace_s=PACE_S, manners=manners)
+    app = house.app(
+        PLATFORM, desk, maintainers=await maintainers(house), pace_s=PACE_S, manners=manners, triagers=partial(triagers, house)
+    )
     notices: list[Callable[[str], None]] = []
 
     def away(what: str) -> None:
@@ -79,7 +81,18 @@ async def run(house: House, *, plain: bool, name: str = "") -> int:
 async def maintainers(house: House) -> Maintainers:
     """Whom questions go to that the FAQ cannot answer: at the terminal somebody, by name."""
     section = house.settings.bot.workspaces.get(WORKSPACE)
-    name = section.maintainers.removeprefix("@") if section else ""
+    return await _seat_of(house, section.maintainers if section else "")
+
+
+async def triagers(house: House) -> list[tuple[str, str]]:
+    """Who hears daily what waits for triage."""
+    section = house.settings.bot.workspaces.get(WORKSPACE)
+    found = await _seat_of(house, section.triagers if section else "")
+    return [(found.place, WORKSPACE)] if found.place else []
+
+
+async def _seat_of(house: House, named: str) -> Maintainers:
+    name = named.removeprefix("@")
     if not name:
         return Maintainers()
     person = await house.store.person(PLATFORM, WORKSPACE, name, name)

@@ -8,7 +8,24 @@ import pytest
 from bot import settings
 from bot.core.contribute import entry
 from bot.core.decide import decide
-from bot.core.known import Checked, Entry, Excerpt, Finding, Known, Offer, Reply, Report, Sampled, Serving, asks, tells
+from bot.core.known import (
+    Brought,
+    Checked,
+    Entry,
+    Excerpt,
+    Finding,
+    Hub,
+    Known,
+    Offer,
+    PullFound,
+    Reply,
+    Report,
+    Sampled,
+    Serving,
+    asks,
+    tells,
+)
+from bot.core.publishing import is_document
 from bot.core.records import Asked, Conversation, Draft, Kept, Person, Run, Spent, Turn
 from bot.core.rules import Role
 from bot.core.talk import Act, Answer, Ask, Effect, Event, Look, Refuse, Save, Show
@@ -17,6 +34,7 @@ from bot.core.words import Words, pick
 from bot.look import brought
 from pipeline import qna
 from pipeline.errors import Invalid
+from pipeline.pulls import Followed, Pull
 
 HOME = Path(__file__).resolve().parent.parent.parent.parent
 TABLES = settings.words(HOME / "configs" / "words")
@@ -56,6 +74,10 @@ class Talk:
     exported: Exported = field(default_factory=Exported)
     adapter: Adapter = field(default_factory=Adapter)
     thumbs: dict[str, str] = field(default_factory=dict)
+    hub: Hub = field(default_factory=Hub)
+    pulled: PullFound = field(default_factory=PullFound)
+    pulls: tuple[tuple[Followed, Pull | None], ...] = ()
+    drafts: tuple[Draft, ...] = ()
     as_role: tuple[str, ...] = ("everyone",)
     maintainers: str = ""
     note: str = ""
@@ -93,29 +115,29 @@ class Talk:
         known = Known(
             person, self.conversation, self.words, self.draft, run=self.run, names=self.names, used=self.used, roles=self.roles
         )
-        known = replace(known, turn=self.turns.get(tells(heard)), chat=self.chat)
+        known = replace(known, turn=self.turns.get(tells(heard)), chat=self.chat, hub=self.hub, drafts=self.drafts)
         about = self.asked.get(asks(heard))
         known = replace(known, note=self.note, apart=self.apart, asked=about)
         return replace(known, maintainers=self.maintainers, maintainer_people=("p2",) if self.maintainers else ())
 
     def _found(self, look: Look) -> object:
         if look.what == "file":
-            files = [(look.subject, "qna.yaml")] if isinstance(look.subject, str) else [(f.token, f.name) for f in look.subject]
-            return tuple(brought(text, name) for text, name in files)
+            if isinstance(look.subject, str):
+                return (brought(look.subject, "qna.yaml"),)
+            return tuple(Brought(document=f) if is_document(f) else brought(f.token, f.name) for f in look.subject)
         if look.what == "passages":
             return tuple(one for one in self.excerpts if look.subject[1] in ("", f"#{one.id}") or look.subject[1] in one.text)
         if look.what == "faq":
             return self.replies.get(look.subject[0], Reply(False, False, 0.0, (), 1, "d1"))
-        if look.what in ("serving", "models"):
-            return self.chat if look.what == "serving" else self.offers
         if look.what == "precheck":
             return self.checked.get(look.subject, Checked())
-        if look.what in ("samples", "report", "thumbs"):
-            return {"samples": self.sampled.get(look.subject, Sampled()), "report": self.report, "thumbs": self.thumbs}[
-                look.what
-            ]
-        if look.what in ("curve", "scores", "export", "adapter"):
-            return {"curve": self.curve, "scores": self.scores, "export": self.exported, "adapter": self.adapter}[look.what]
+        if look.what == "samples":
+            return self.sampled.get(look.subject, Sampled())
+        plain = {"report": self.report, "thumbs": self.thumbs, "pull": self.pulled, "pulls": self.pulls}
+        plain |= {"serving": self.chat, "models": self.offers}
+        plain |= {"curve": self.curve, "scores": self.scores, "export": self.exported, "adapter": self.adapter}
+        if look.what in plain:
+            return plain[look.what]
         if look.what == "entry":
             return self.entries.get(look.subject)
         assert isinstance(look.subject, Draft)

@@ -5,12 +5,14 @@ import re
 import pytest
 
 from bot.core.commands import COMMANDS, complete
-from bot.core.known import Known
+from bot.core.helping import TOPICS
+from bot.core.known import Known, Serving
 from bot.core.records import Conversation, Draft, Person
+from bot.core.rules import Role
 from bot.core.talk import Answer, Ask, Command, File, Refuse, Save, Show, Submit
-from bot.core.words import Words
+from bot.core.words import Words, pick
 from bot.pack import enclose
-from tests.bot.core.conftest import Talk
+from tests.bot.core.conftest import TABLES, Talk
 from tests.bot.core.test_drafting import complete as complete_draft
 
 PASTED = "question: What is red? answer: A colour."
@@ -66,6 +68,38 @@ def test_help_says_how_one_is_heard_on_a_platform(talk: Talk) -> None:
     told = talk(Command("help"))[0]
 
     assert isinstance(told, Answer) and told.text.endswith("need no mention.")
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_help_lists_every_command_once_and_fits_a_message_of_discord(locale: str) -> None:
+    talk = Talk(pick(TABLES, locale), chat=Serving("ready"), as_role=("everyone", "operator"), note="help.slack")
+    talk.roles = {"everyone": Role("everyone"), "operator": Role("operator")}
+    told = talk(Command("help"))[0]
+
+    assert isinstance(told, Answer) and len(told.text) < 1800
+    assert [name for name in COMMANDS if told.text.count(f"`/{name}`") != 1] == []
+    assert sorted(name for names in TOPICS.values() for name in names) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("typed", ["edit", "/edit", " EDIT "])
+def test_help_explains_one_command(talk: Talk, typed: str) -> None:
+    told = talk(Command("help", typed))[0]
+
+    assert isinstance(told, Answer) and told.text == talk.words("command.edit")
+
+
+def test_help_explains_a_command_by_the_name_that_a_menu_gives_it() -> None:
+    talk = Talk(pick(TABLES, "de"))
+    told = talk(Command("help", "ändern"))[0]
+
+    assert isinstance(told, Answer) and told.text == talk.words("command.edit")
+
+
+@pytest.mark.parametrize("name", ["nothing", "admin"])
+def test_help_explains_nothing_that_is_not_there_for_this_person(talk: Talk, name: str) -> None:
+    told = talk(Command("help", name))[0]
+
+    assert isinstance(told, Answer) and told.text == talk.words("command.unknown", name=name)
 
 
 def test_a_message_with_labelled_pairs_becomes_a_skill_with_these_examples(talk: Talk) -> None:

@@ -57,7 +57,7 @@ def due(name: str, role: str, switch: str, talk: Talk) -> str:
         return REFUSED["blocked"]
     if name not in ("privacy", "forget") and switch == "closed" and role != "operator":
         return REFUSED["closed"]
-    if spec.operator and role != "operator":
+    if (spec.operator and role != "operator") or (spec.triager and role not in ("triager", "operator")):
         return REFUSED["role"]
     if spec.feature == switch:
         what = talk.words(f"feature.{switch}")

@@ -120,3 +120,11 @@ def test_long_numbers_are_written_as_the_locale_writes_them() -> None:
         "1.234.567 Wörter",
     ]
     assert pick(tables, "en")("a", n=2300) == "2300 words"
+
+
+@pytest.mark.parametrize("where", ["github/*.py", "proposing/*.py", "triaging/*.py", "publishing.py", "stages/*.py"])
+def test_every_problem_around_pull_requests_has_words(where: str) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (HOME / "pipeline").glob(where)]
+    found = {code for text in sources for code in re.findall(r'(?:[pP]roblem|_invalid|Invalid|_row)\(\s*"([\w.]+)"', text)}
+
+    assert found and sorted(f"problem.{code}" for code in found if f"problem.{code}" not in TABLES["en"]) == []

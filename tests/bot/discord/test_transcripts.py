@@ -16,6 +16,7 @@ from pipeline.embedded import Server
 from pipeline.memory import Memory
 from tests.bot.apart import TRANSCRIPTS, transcripts
 from tests.bot.discord.player import DirectPlayer, DiscordPlayer, NamingPlayer
+from tests.fakes.github.told import told
 from tests.fakes.model import Model
 
 Play = Callable[[Path, Callable[..., Player]], Awaitable[Player]]
@@ -34,8 +35,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def play(settings: Settings, small_recipes: Path, server: Server, memory: Memory, docs: dict[str, str]) -> Play:
     async def plays(path: Path, kind: Callable[..., Player]) -> Player:
         try:
-            async with Model() as model:
-                player = await play_file(replace(settings, home=small_recipes), path, server, docs, model, kind)
+            with told() as github:
+                async with Model() as model:
+                    player = await play_file(replace(settings, home=small_recipes), path, server, docs, model, kind, github)
         finally:
             server.up()
         assert (player.lacks, player.differences) == ([], [])

@@ -102,6 +102,9 @@ class SlackPlayer(ApartPlayer):
         person = self.team.user(name, locale=LOCALES[about.get("locale", "en")])
         return person, Spot(person.dm if self.direct else self.channel)
 
+    def user(self, one: Somebody) -> str:
+        return f"{self.team.id}.{one.person.id}"
+
     async def act(self, name: str, typed: str, *, home: bool) -> None:
         self.fake.clock = self.now - BEGIN
         one = self.folks[name]
