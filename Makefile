@@ -2,7 +2,8 @@
 # make check   format, lint, types, import contracts            make faults  kill and cut, every point of a session
 # make bench   figures of speed, for reading                    make clean   take away what was installed here
 # make model   set a model up, to chat with                     make test-vllm   the client against real servers
-# make test-page   report.html in a real Chromium               make tour    the whole product in a few minutes, offline
+# make test-page   report.html in a real Chromium               make test-emulate   a pull request on npm's emulate
+# make tour    the whole product in a few minutes, offline
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
 
@@ -26,7 +27,7 @@ PY := .venv/bin/python
 	$(PIP) --editable '.[local,train]'
 	@touch $@
 
-.PHONY: run model tour test check faults test-vllm test-page bench clean
+.PHONY: run model tour test check faults test-vllm test-page test-emulate bench clean
 run: .venv/run
 	@$(PY) -m bot terminal
 
@@ -53,6 +54,9 @@ test-vllm: .venv/dev
 
 test-page: .venv/dev
 	$(PY) -m pytest -m page tests/page -rs -s
+
+test-emulate: .venv/dev
+	$(PY) -m pytest -m emulate tests/emulate -rs
 
 bench: .venv/dev
 	$(PY) -m tests.bench.shape
