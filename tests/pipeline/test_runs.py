@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pipeline import recipe
 from pipeline.embedded import Server
 from pipeline.errors import Failed, Invalid
 from pipeline.memory import Memory
@@ -386,13 +387,16 @@ async def test_a_child_that_dies_by_a_signal_is_told_as_the_cause(
     )
 
 
-async def test_a_child_that_takes_too_long_is_ended_and_told(door: Runs, carried: Carried, gate: Path, checkout: Path) -> None:
+async def test_a_child_that_takes_longer_than_its_stage_may_is_ended_and_told(
+    door: Runs, carried: Carried, gate: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(recipe.RECIPES, "contribution", (replace(recipe.PROPOSE, limit_s=2.0),))
     await start(door)
-    async with carried(limit_s=1.0):
+    async with carried(limit_s=0.5):
         last = (await told(door))[-1]
         await until(lambda: inside(gate) and not any(map(alive, inside(gate))))
 
-    assert (last.state, last.facts) == ("failed", {"stage": "propose", "cause": "it took longer than 1 s"})
+    assert (last.state, last.facts) == ("failed", {"stage": "propose", "cause": "it took longer than 2 s"})
     assert commits(checkout) == 0
 
 
