@@ -29,6 +29,7 @@ ONE = {
     "pull_in_the_way": "discord",
     "pull_revoked": "slack",
     "pull_withdrawn": "slack",
+    "triage_generate": "discord",
 }
 
 Json = dict[str, Any]
