@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from bot.core import cards
+from bot.core import github as core
 from bot.core.known import Hub
-from bot.core.records import Person
+from bot.core.records import Draft, Person
 from bot.core.talk import Answer, short
 from bot.core.words import Table, Words, pick
 from bot.ids import now
@@ -130,11 +131,18 @@ class Linking:
             login = await self._kept(order, grant) if grant else ""
             if not login:
                 return None
-            answer = Answer(self._words(order)("github.linked", login=login), private=True)
+            answer = core.linked(login, await insist(lambda: self._draft(order)), self._words(order))
         except LabError as error:
             answer = Answer(_told(self._words(order), error), private=True)
         await insist(lambda: self.store.memory.do("DEL", ROW.format(order.person)))
         return self._message(await now(self.store.memory, order), "end", answer)
+
+    async def _draft(self, order: Order) -> Draft | None:
+        """The draft that is written where the account was asked for, if its person writes it."""
+        whom = await now(self.store.memory, order)
+        draft = (await self.store.conversation(whom.place)).draft
+        found = await self.store.draft(draft) if draft else None
+        return found if found and whom.person in found.authors else None
 
     async def _kept(self, order: Order, grant: device.Grant) -> str:
         """Keep the account for whoever its person is by now; "" where they were forgotten, or do not want it any more."""

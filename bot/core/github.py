@@ -1,8 +1,11 @@
 """`/github`: whose account labbot opens pull requests with, linked by a code that is typed in at GitHub, or forgotten."""
 
-from bot.core import cards
+from bot.core import cards, form
+from bot.core.contribute import FORMS
 from bot.core.known import Known
+from bot.core.records import Draft
 from bot.core.talk import Account, Answer, Button, Effect, Event
+from bot.core.words import Words
 
 MENDS = ("github.revoked", "github.unlinked")  # what can be mended by linking an account
 
@@ -21,6 +24,13 @@ def command(event: Event, known: Known, text: str) -> list[Effect]:
 def link(known: Known) -> list[Effect]:
     """Begin; an account that is linked already may be one that GitHub takes no more, or that somebody wants to change."""
     return [Account("link")] if known.hub.links else [_is(known)]
+
+
+def linked(login: str, draft: Draft | None, words: Words) -> Answer:
+    """What somebody hears whose account is linked now; where a whole draft of theirs waited for that, it can go out."""
+    waits = draft is not None and draft.state == "open" and form.whole(FORMS[draft.form], draft.answers)
+    buttons = (cards.button(words, "submit", f"draft.submit|{draft.id}", "good"),) if draft and waits else ()
+    return Answer(words("github.linked", login=login), buttons=buttons, private=True)
 
 
 def unlink(known: Known) -> list[Effect]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bot.accounts import ROW, Linking, Where
-from bot.core.records import Person
+from bot.core.records import Conversation, Person
 from bot.core.talk import Account, Answer
+from bot.core.words import pick
 from bot.pack import pack, unpack
 from bot.rows import Message, Order
 from bot.settings import Settings
@@ -18,6 +19,8 @@ from pipeline.github.accounts import Accounts
 from pipeline.github.client import Hub
 from pipeline.memory import Memory
 from pipeline.net import Net
+from tests.bot.core.conftest import TABLES, Talk
+from tests.bot.core.test_drafting import complete
 from tests.fakes.github import FakeGitHub
 
 ORDER = Order("account", "terminal:@p1", "e1", pack(Account("link")), "p1", "en")
@@ -59,6 +62,23 @@ async def test_a_code_is_shown_waited_for_and_the_account_kept(linking: Linking,
     person = unpack(await memory.do("GET", "bot:person:p1"), Person)
     assert (person.github, person.full_name) == ("alice-lab", "Alice")
     assert not await memory.do("EXISTS", ROW.format("p1"))
+
+
+@pytest.mark.parametrize(("by", "offered"), [("p1", ["draft.submit|d1"]), ("p2", [])])
+async def test_whose_whole_draft_waited_for_the_account_can_send_it_off_at_once(
+    linking: Linking, github: FakeGitHub, memory: Memory, by: str, offered: list[str]
+) -> None:
+    await memory.do("SET", "bot:place:terminal:@p1", pack(Conversation("terminal:@p1", draft="d1")))
+    talk = Talk(pick(TABLES, "en"))
+    complete(talk)
+    assert talk.draft
+    await memory.do("SET", "bot:draft:d1", pack(replace(talk.draft, id="d1", owner=by, authors=(by,))))
+    await linking.begin(ORDER, "terminal")
+    github.approve("WDJB-0001", "alice-lab")
+    told = await linking.end(ORDER, at_once)
+
+    assert told and isinstance(told.body, Answer)
+    assert [button.token for button in told.body.buttons] == offered
 
 
 async def test_nothing_that_redis_holds_shows_a_token_or_the_code_behind_it(
