@@ -19,6 +19,7 @@ APP_KEY = "LABBOT_GITHUB_APP_KEY"
 AWAY, SEALED = "github.away", "github.sealed"  # a worker could not fetch the account just now, or not open it
 SECRETS = (APP_KEY, f"{APP_KEY}_FILE", vault.NAME, f"{vault.NAME}_FILE")  # that a stage needs which acts on GitHub
 PERMISSIONS = {"contents": "write", "issues": "write", "pull_requests": "write"}  # the least with which one is opened
+READS = {"checks": "read", "statuses": "read"}  # what a private repository lets it tell of, where its owner granted that
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ async def app(settings: Mapping[str, Any], environment: Mapping[str, str], *repo
 
 async def _minted(github: GitHub, repos: Sequence[str]) -> str:
     place = await github.get(at("repos", repos[0], "installation"))
-    asked = {"repositories": [repo.partition("/")[2] for repo in repos], "permissions": PERMISSIONS}
+    granted = place.get("permissions") or {}  # to ask for more is refused as a whole, with 422
+    rights = PERMISSIONS | {name: level for name, level in READS.items() if name in granted}
+    asked = {"repositories": [repo.partition("/")[2] for repo in repos], "permissions": rights}
     return str((await github.post(at("app", "installations", place["id"], "access_tokens"), asked))["token"])
 
 

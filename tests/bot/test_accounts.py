@@ -81,6 +81,21 @@ async def test_whose_whole_draft_waited_for_the_account_can_send_it_off_at_once(
     assert [button.token for button in told.body.buttons] == offered
 
 
+async def test_who_is_told_to_slow_down_asks_as_rarely_from_then_on(linking: Linking, github: FakeGitHub) -> None:
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 4:
+            github.approve("WDJB-0001", "alice-lab")
+
+    github.hurried = 2
+    await linking.begin(ORDER, "terminal")
+    said(await linking.end(ORDER, wait))
+
+    assert (waits[0] < 5, waits[1:3], waits[3]) == (True, [5, 10], 10)
+
+
 async def test_nothing_that_redis_holds_shows_a_token_or_the_code_behind_it(
     linking: Linking, github: FakeGitHub, memory: Memory
 ) -> None:

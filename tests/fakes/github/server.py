@@ -362,7 +362,7 @@ def installation(asked: Asked) -> tuple[int, Any]:
     found, name = _app(asked), f"{asked.names['owner']}/{asked.names['repo']}"
     if name not in found["installed"]:
         raise Refused(404, "Not Found")
-    return 200, {**shape("installation"), "id": found["id"], "app_slug": found["slug"]}
+    return 200, {**shape("installation"), "id": found["id"], "app_slug": found["slug"], "permissions": found["granted"]}
 
 
 @route("POST", "/app/installations/{installation}/access_tokens")
@@ -374,6 +374,8 @@ def access_token(asked: Asked) -> tuple[int, Any]:
         raise Refused(
             422, "There is at least one repository that does not exist or is not accessible to the parent installation."
         )
+    if not (asked.body or {}).get("permissions", {}).items() <= found["granted"].items():
+        raise Refused(422, "The permissions requested are not granted to this installation.")
     token = asked.hub.minted("ghs")
     asked.hub.tokens[token] = Token(owner, repos=repos)
     return 201, {**shape("installation-token"), "token": token, "expires_at": iso(asked.hub.now())}
@@ -828,6 +830,10 @@ def granted(asked: Asked) -> tuple[int, Any]:
         return 200, {"error": "incorrect_device_code"}
     if one.expired:
         return 200, {"error": "expired_token"}
+    if hub.hurried:
+        hub.hurried -= 1
+        one.interval += 5
+        return 200, {"error": "slow_down", "interval": one.interval}
     if one.denied:
         return 200, {"error": "access_denied"}
     return 200, _grant(hub, one.by) if one.by else {"error": "authorization_pending"}

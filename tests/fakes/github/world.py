@@ -96,6 +96,7 @@ class World:
         self.devices: dict[str, Device] = {}
         self.clients: set[str] = set()
         self.refreshes: dict[str, str] = {}  # a refresh token -> login
+        self.hurried = 0  # so many more polls are told to slow down
         self.token_s = 0  # how long granted tokens are good, 0 for ever
         self.forks_wait = 0
         self._ids = itertools.count(101)
@@ -126,7 +127,8 @@ class World:
     def app(self, app_id: str, key: str, slug: str, *installed: str) -> None:
         """An App, its public key as PEM, and where it is installed."""
         self.user(f"{slug}[bot]", kind="Bot")
-        self.apps[app_id] = {"key": key, "slug": slug, "installed": installed, "id": self.id()}
+        granted = {**dict.fromkeys(("contents", "issues", "pull_requests"), "write"), "checks": "read", "statuses": "read"}
+        self.apps[app_id] = {"key": key, "slug": slug, "installed": installed, "id": self.id(), "granted": granted}
 
     def minted(self, prefix: str = "gho") -> str:
         """A token, in the form of GitHub's and easily found where it should not be."""

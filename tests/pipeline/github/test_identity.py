@@ -65,10 +65,22 @@ async def test_for_everybody_else_the_app_acts_with_the_least_rights_in_this_rep
     )
     assert asked == {
         "repositories": ["taxonomy"],
-        "permissions": {"contents": "write", "issues": "write", "pull_requests": "write"},
+        "permissions": {**identity.PERMISSIONS, "checks": "read", "statuses": "read"},
     }
     async with GitHub(hub_of(fake.settings()), found.token) as github:
         assert (await github.post(f"/repos/{REPO}/git/blobs", {"content": "x"}))["sha"]
+
+
+async def test_an_app_that_was_granted_less_asks_for_no_more_than_it_has_to(fake: FakeGitHub) -> None:
+    del fake.apps["12"]["granted"]["checks"], fake.apps["12"]["granted"]["statuses"]
+    await identity.of(fake.settings(app="12"), {}, ENVIRONMENT, REPO)
+    asked = next(one.asked for one in fake.traffic if one.path.endswith("/access_tokens"))
+    assert asked["permissions"] == {"contents": "write", "issues": "write", "pull_requests": "write"}
+
+    del fake.apps["12"]["granted"]["contents"]
+    error = await refused(fake.settings(app="12"), {}, ENVIRONMENT)
+    assert isinstance(error, Invalid)
+    assert (error.facts["code"], "write access to contents" in error.problems[0].fix) == ("github.app", True)
 
 
 async def test_two_tokens_are_never_the_same(fake: FakeGitHub) -> None:
