@@ -18,6 +18,7 @@ from pipeline.proposing import body, message
 from pipeline.proposing.acting import withdrawn
 from pipeline.proposing.committing import Commits, Place, tip_of
 from pipeline.proposing.trying import CODES, Sleep, settled
+from pipeline.pulls import STALE
 from pipeline.stage import Job
 from pipeline.taxonomy import KNOWLEDGE, path_problems
 
@@ -194,14 +195,18 @@ class Proposal:
     async def _again(self, place: Place, pull: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Open a closed one again; None where GitHub does not, and its contributor had withdrawn it: then it needs a new one.
 
-        Raises Invalid github.closed where somebody else closed it: what they decided is not to be got round.
+        Raises Invalid github.closed where somebody else closed it: what they decided is not to be got round, which GitHub sees
+        to where a person asks, and we where the App does: it may open what was withdrawn, or closed for its silence.
         """
-        try:
-            return dict(await self.github.patch(at("repos", place.repo, "pulls", pull["number"]), {"state": "open"}))
-        except Invalid as error:
-            if error.problems[0].code not in ("github.unfit", "github.refused"):
-                raise
-        if await withdrawn(self.github, place.repo, pull["number"], self.identity.login):
+        theirs = await withdrawn(self.github, place.repo, pull["number"], self.identity.login)
+        silent = STALE in {str(one["name"]) for one in pull.get("labels", ())}
+        if self.identity.kind == "person" or theirs or silent:
+            try:
+                return dict(await self.github.patch(at("repos", place.repo, "pulls", pull["number"]), {"state": "open"}))
+            except Invalid as error:
+                if error.problems[0].code not in ("github.unfit", "github.refused"):
+                    raise
+        if theirs:
             return None
         fix = "Ask there why, or begin a new draft."
         raise _invalid(

@@ -241,6 +241,26 @@ def test_the_app_proposes_from_the_repository_itself_with_the_person_as_co_autho
         propose(replace(work, folder=job(hub, tmp_path, "b1.1", QNA.replace("alice", "al@lab.example"), {}).folder))
 
 
+@pytest.mark.parametrize(("label", "opens"), [("", False), ("stale", True)])
+def test_the_app_opens_again_what_was_closed_for_its_silence_and_nothing_that_somebody_closed(
+    hub: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str, opens: bool
+) -> None:
+    by_app(hub, monkeypatch)
+    work = job(hub, tmp_path, given={})
+    work.settings["github"]["app"] = "12"
+    propose(work)
+    pull = hub.pull("lab/taxonomy")
+    pull.labels += filter(None, [label])
+    hub.close(pull)
+    if opens:
+        propose(work)
+    else:
+        with pytest.raises(Invalid, match="closed it"):
+            propose(work)
+
+    assert (pull.state, len(hub.repos["lab/taxonomy"].pulls)) == ("open" if opens else "closed", 1)
+
+
 def by_app(hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.app("12", PUBLIC, "labbot", "lab/taxonomy")
     monkeypatch.setenv("LABBOT_GITHUB_APP_KEY", PRIVATE)
