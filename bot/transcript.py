@@ -11,6 +11,7 @@
     # model lists a, b of a         the models there are, adapters with what they adapt
     # model teaches off=0.2         it makes samples, too; so many of them are of that fate (tests/fakes/teacher.py)
     # github alice linked           whose account is linked; from "# github app" on, an App acts for whoever has linked none
+    # github hosts alice            her documents lie where git is spoken (no account is linked by a code then)
     # github device approve alice   she types in the code that was shown; or: deny
     # github dora joins             she becomes a member of the repository
     # github check lint failed qna.yaml:3 TEXT   a check of the newest pull request; or: passed, running

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import publishing
-from pipeline.errors import Invalid, Problem
+from pipeline.errors import Failed, Invalid, Problem
 from pipeline.files import write
 from pipeline.github import identity
 from pipeline.github.client import GitHub, at, hub_of
@@ -42,7 +42,10 @@ def publish(job: Job) -> Mapping[str, str]:
     signer = Signer(str(job.inputs["name"]), str(job.inputs["mail"]), float(job.inputs["signed_at"]))
     push = {"branch": found["default_branch"], "path": path, "content": content, "message": _message(name, signer)}
     with tempfile.TemporaryDirectory(prefix=".publish-", dir=job.folder.resolve(), ignore_cleanup_errors=True) as folder:
-        commit = publishing.pushed(url, acts.token, signer, push, Path(folder), hub_of(settings).net)
+        try:
+            commit = publishing.pushed(url, acts.token, signer, push, Path(folder), hub_of(settings).net)
+        except FileNotFoundError as error:
+            raise Failed(f"a later attempt at {job.folder.name} cleared away what this one works with") from error
     facts = {"repo": url, "commit": commit, "patterns": path}
     write(job.folder / "publish.json", json.dumps(facts, indent=1))
     return facts

@@ -67,9 +67,7 @@ class GitHost:
 
         A link whose target is a full hash is a submodule at that commit.
         """
-        bare = self.folder / f"{name}.git"
-        if not bare.exists():
-            _git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+        bare = self.empty(name)
         rows = [("100644", path, content) for path, content in files.items()]
         modules = {path: target for path, target in (links or {}).items() if re.fullmatch("[0-9a-f]{40}", target)}
         rows += [("120000", path, target.encode()) for path, target in (links or {}).items() if path not in modules]
@@ -84,6 +82,13 @@ class GitHost:
         commit = _git(bare, *IDENTITY, "commit-tree", tree, "-m", "Text", *(("-p", parent) if parent else ()))
         _git(bare, "update-ref", f"refs/heads/{branch}", commit)
         return commit
+
+    def empty(self, name: str) -> Path:
+        """A repository, without a commit if it is new; return its folder."""
+        bare = self.folder / f"{name}.git"
+        if not bare.exists():
+            _git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+        return bare
 
     def git(self, name: str, *words: str) -> str:
         """Run git in a repository of this host."""

@@ -257,7 +257,7 @@ def late(stage: Stage, job: Job, at: int, points: int) -> None:
         os.read(wait, 1)
 
     def work() -> None:
-        with suppress(LabError, FileNotFoundError):  # nobody hears of it any more, and the other one swept its folder
+        with suppress(LabError):  # nobody hears of it any more
             attempt(stage, job, Points(at, stand))
 
     child = forked(work)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import publishing, recipe, vault
-from pipeline.errors import Invalid, Temporary
+from pipeline.errors import Failed, Invalid, Temporary
 from pipeline.patterns import allowed, matches
 from pipeline.pool import layout
 from pipeline.publishing import document, slug
@@ -202,6 +202,20 @@ def test_nothing_of_an_attempt_is_left(places: Places) -> None:
     (job.folder / ".publish-killed").mkdir()
     publish.publish(job)
     assert sorted(one.name for one in job.folder.iterdir()) == ["publish.json", "run.json", "upload"]
+
+
+def test_an_attempt_whose_folder_a_later_one_swept_says_so(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, done = places.job(), publishing.pushed
+
+    def swept(*words: Any) -> str:
+        monkeypatch.setattr(publishing, "pushed", done)
+        publish.publish(job)
+        return done(*words)
+
+    monkeypatch.setattr(publishing, "pushed", swept)
+    with pytest.raises(Failed, match="later attempt"):
+        publish.publish(job)
+    assert len(places.commits()) == 1
 
 
 # --- what a document is

@@ -4,9 +4,11 @@ People are called there as they are in the transcript. The repository is lab/tax
 """
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,10 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pipeline import vault
 from pipeline.github.device import Grant
 from tests.conftest import HOME
+from tests.fakes.git_host import GitHost
 from tests.fakes.github.server import FakeGitHub
 from tests.fakes.github.world import Pull
 
 REPO, CLIENT, APP = "lab/taxonomy", "Iv1.labbot", "12"
+DOCUMENTS = "taxonomy-knowledge-docs"
 DEMO = HOME / "configs" / "demo"
 RESULTS = {"passed": "success", "failed": "failure", "running": None}
 CHECK = re.compile(r"check (?P<name>.+?) (?P<result>passed|failed|running)(?: (?P<path>\S+):(?P<line>\d+) (?P<text>.+))?")
@@ -31,10 +35,14 @@ def demo() -> dict[str, str]:
 
 
 class Told:
-    """`fake` is where it all happens; `settings` and `environment` are what a labbot has that speaks with it."""
+    """`fake` is where it all happens; `settings` and `environment` are what a labbot has that speaks with it.
 
-    def __init__(self, fake: FakeGitHub) -> None:
-        self.fake = fake
+    Git itself is spoken by `host`, once a transcript says whose documents lie there; no account is linked by a code then.
+    """
+
+    def __init__(self, fake: FakeGitHub, stack: ExitStack) -> None:
+        self.fake, self.stack = fake, stack
+        self.host: GitHost | None = None
         fake.repo(REPO, demo())
         fake.clients.add(CLIENT)
         self._app_key, public = _keys()
@@ -51,6 +59,8 @@ class Told:
     def grant(self, login: str) -> Grant:
         token = self.fake.minted()
         self.fake.user(login, token)
+        if self.host:
+            self.host.tokens[token] = login
         return Grant(token, "public_repo")
 
     async def tell(self, what: str) -> tuple[str, int] | None:
@@ -58,6 +68,9 @@ class Told:
             self.settings = {**self.settings, "github.app": f'"{APP}"'}
             return None
         verb, _, rest = what.partition(" ")
+        if verb == "hosts":
+            self._hosts(rest)
+            return None
         if deed := self._deeds().get(verb):
             deed(rest)
             return None
@@ -66,6 +79,14 @@ class Told:
             raise ValueError(f"there is no pull request: {what}")
         self._done(pull, what)
         return (REPO, pull.number) if pull else None
+
+    def _hosts(self, login: str) -> None:
+        """Have somebody's repository of documents where git is spoken; the API hears of it when it is asked for one."""
+        self.host = GitHost(Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="labbot-git-"))))
+        self.host.empty(f"{login}/{DOCUMENTS}")
+        url = self.stack.enter_context(self.host.up())
+        allowed = f'["{self.fake.place}", "{url.removeprefix("https://")}"]'
+        self.settings = self.settings | {"github.web": url, "net.allow": allowed, "net.ca": str(self.host.ca)}
 
     def _deeds(self) -> Mapping[str, Callable[[str], object]]:
         """What is done to no pull request."""
@@ -146,5 +167,5 @@ def _keys() -> tuple[str, str]:
 
 @contextmanager
 def told() -> Iterator[Told]:
-    with FakeGitHub().up() as fake:
-        yield Told(fake)
+    with ExitStack() as stack:
+        yield Told(stack.enter_context(FakeGitHub().up()), stack)
