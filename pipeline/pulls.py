@@ -57,6 +57,11 @@ class Remark:
     reply: str = ""
     url: str = ""
 
+    @property
+    def name(self) -> str:
+        """What it is found by: GitHub counts the ids of each kind for themselves."""
+        return f"{self.kind}-{self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Pull:
@@ -109,7 +114,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing that happened. `what`: a label, a check's name, or a remark's id. `needs`: the contributor must act.
+    """One thing that happened. `what`: a label, a check's name, or a remark's. `needs`: the contributor must act.
 
     "lost": it cannot be read any more; `what` is the code of the problem.
     """
@@ -314,16 +319,16 @@ def _labels(before: Pull, after: Pull) -> Iterator[News]:
 
 
 def _remarks(before: Pull, after: Pull) -> Iterator[News]:
-    old = {(remark.kind, remark.id): remark.verdict for remark in before.remarks}
+    old = {remark.name: remark.verdict for remark in before.remarks}
     for remark in after.remarks:
-        if remark.by == after.author or old.get((remark.kind, remark.id)) == remark.verdict:
+        if remark.by == after.author or old.get(remark.name) == remark.verdict:
             continue
         if remark.verdict == "changes":
-            yield News("changes", remark.id, needs=True)
+            yield News("changes", remark.name, needs=True)
         elif remark.member and agrees(remark):
-            yield News("lgtm", remark.id)
+            yield News("lgtm", remark.name)
         elif remark.verdict != "dismissed":
-            yield News("remark", remark.id, remark.member and not remark.bot)
+            yield News("remark", remark.name, remark.member and not remark.bot)
 
 
 def _agreed(before: Pull, after: Pull, rules: Rules) -> Iterator[News]:

@@ -206,7 +206,7 @@ COMMANDS = {
         Spec("train", lambda event, known, text: training.press(event, known, _of(known)), draft=True, takes=ONE_DRAFT),
         Spec(
             "submit",
-            lambda event, known, text: submitting.before_submit(event, known, _of(known)),
+            lambda event, known, text: submitting.ask(event, known, _of(known)),
             draft=True,
             feature="submit",
             takes=ONE_DRAFT,

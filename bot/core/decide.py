@@ -67,7 +67,14 @@ PRESSED = {  # buttons that are commands, with what stands after those
     "status.show": ("status", ""),
 }
 NAMED = ("submit", "discard", "precheck", "generate", "train")  # commands behind which a draft may be named
-SENDING = ("submit", "overwrite", "looked", "signer", "sign")  # the buttons of a draft that belong to the feature `submit`
+SENDING = (
+    "submit",
+    "overwrite",
+    "looked",
+    "signer",
+    "sign",
+    "publish",
+)  # the buttons of a draft that belong to the feature `submit`
 
 
 def decide(event: Event, known: Known) -> list[Effect]:
@@ -210,7 +217,7 @@ def _draft_press(event: Event, known: Known, draft: Draft, verb: str, rest: str)
         "precheck": prechecking.press,
         "generate": generating.press,
         "train": training.press,
-        "submit": submitting.before_submit,
+        "submit": submitting.ask,
         "overwrite": submitting.overwrite,
         "reread": documents.again,
         "find": lambda event, known, draft: documents.find(event, known, draft, ""),
@@ -271,7 +278,7 @@ def _sent(event: Event, known: Known, draft: Draft, sent: Submit) -> list[Effect
         case "pull.said":
             return pulling.said(event, known, draft, sent)
         case publishing.SENT:
-            return publishing.signed(event, known, draft, sent)
+            return off(known, "submit") or publishing.signed(event, known, draft, sent)
         case "draft.signed":
             return gate(event, known, "submit") or submitting.signed(event, known, draft, sent)
         case _:
@@ -311,10 +318,9 @@ def _proposed(event: Event, known: Known, draft: Draft, moved: Moved) -> list[Ef
     if moved.state not in ("done", "failed", "cancelled"):
         return effects
     name, facts = cards.clip(cards.name_of(draft, known.words), 80), moved.facts
-    end = "run.opened.end" if moved.state == "done" and "url" in facts else f"run.{moved.state}.end"
-    effects.append(
-        Show(Card(known.words(end, name=name, number=facts.get("number", ""))), place=draft.place, ping=event.person)
-    )
+    end = notices.proposed(draft, run)
+    told = Card(known.words(f"{end}.end", name=name, number=facts.get("number", "")))
+    effects.append(Show(told, place=draft.place, ping=event.person))
     if moved.state != "done":
         return effects
     if draft.run == moved.run == submitting.run_of(draft):

@@ -99,7 +99,7 @@ def moved(event: Event, known: Known, step: Moved) -> list[Effect]:
         return _examined(event, known, step, number)
     if stage == "comment":
         return _commented(event, known, step, number)
-    shown: list[Effect] = [Show(_card(known, step, stage, number), f"run.{step.run}.{stage}", _place(event, number))]
+    shown: list[Effect] = [Show(_card(event, known, step, stage, number), f"run.{step.run}.{stage}", _place(event, number))]
     if step.state != "done":
         return shown
     return _asked(event, known, step, number, shown) if stage == "precheck" else _made(event, known, step, number, shown)
@@ -131,7 +131,7 @@ def _examined(event: Event, known: Known, step: Moved, number: str) -> list[Effe
     if found is None:
         return [Look("triage", step.run)]
     assert isinstance(found, Triaged)
-    done = Show(_card(known, step, "examine", number), f"run.{step.run}.examine", place)
+    done = Show(_card(event, known, step, "examine", number), f"run.{step.run}.examine", place)
     table = Show(card(found, known.words, _buttons(event, known, found)), f"triage.{number}", place)
     return [done, table, *_next(event, known, step, number)]
 
@@ -141,7 +141,12 @@ def _buttons(event: Event, known: Known, found: Triaged) -> tuple[Button, ...]:
     makes = (cards.button(words, "generate", f"triage.generate|{number}"),) if known.chat.teacher and found.first else ()
     may = found.comments and gate.triages(event)
     posts = (cards.button(words, "triage.comment", f"triage.comment|{number}"),) if may else ()
-    return (cards.button(words, "triage.again", f"triage.triage|{number}"), *makes, *posts)
+    return (cards.button(words, "triage.again", _looks(event, number)), *makes, *posts)
+
+
+def _looks(event: Event, number: str | int) -> str:
+    """The token that has it looked at again: its author asks by `/precheck`, as they did before."""
+    return f"triage.{'triage' if gate.triages(event) else 'precheck'}|{number}"
 
 
 def _next(event: Event, known: Known, step: Moved, number: str) -> list[Effect]:
@@ -191,15 +196,16 @@ def _cause(known: Known, step: Moved) -> str:
     return cards.say_problem(known.words, Problem(step.facts.get("code", ""), step.facts.get("cause", ""), facts=step.facts))
 
 
-def _card(known: Known, step: Moved, stage: str, number: str) -> Card:
+def _card(event: Event, known: Known, step: Moved, stage: str, number: str) -> Card:
     """How the run stands."""
     words, run = known.words, Run(step.run, step.state, step.facts, stage)
     blocks: list[Block] = [Text("\n".join(filter(None, (_told(known, run, step), notices.stands(run, words)))))]
     if run.state == "running":
         blocks.append(Bar(step.fraction, cards.clip(words(f"triage.stage.{stage}"), LABEL)))
     going = run.state in ("waiting", "running")
-    again = (cards.button(words, "again", f"triage.triage|{number}"),) if run.state in ("failed", "cancelled") else ()
-    cancel = (cards.button(words, "cancel", f"run.cancel|{run.id}", "danger"),) if going else ()
+    again = (cards.button(words, "again", _looks(event, number)),) if run.state in ("failed", "cancelled") else ()
+    stops = going and gate.triages(event)
+    cancel = (cards.button(words, "cancel", f"run.cancel|{run.id}", "danger"),) if stops else ()
     return Card(cards.clip(words("triage.run", number=number), TITLE), tuple(blocks), cancel or again)
 
 

@@ -15,7 +15,7 @@ def taken_up(event: Event, known: Known) -> Known:
     if draft is None or isinstance(event.act, Moved | Pulled) or event.person not in draft.authors or not _abroad(event, draft):
         return known
     parent = known.conversation.parent or event.place
-    return replace(known, draft=replace(draft, place=thread(parent, draft.id)))
+    return replace(known, draft=replace(draft, place=thread(parent, draft.id), card=""))
 
 
 def _abroad(event: Event, draft: Draft) -> bool:

@@ -33,7 +33,11 @@ KINDS = {  # by the last stage of a run: what its words are called, and the butt
     "mix": ("generate", "generate"),
     "export": ("train", "train"),
 }
-SAID = ("run", "github.")  # problems of a submission that are said in the person's words: its cause says more to operators
+SAID = (
+    "run",
+    "github.",
+    "leaf.",
+)  # problems of a submission that are said in the person's words: its cause says more to operators
 ROOM = 10  # blocks of an entry's text; a card takes 12
 
 
@@ -73,19 +77,25 @@ def _told(record: Draft, run: Run, words: Words) -> str:
         case "export":
             return tuned.told(run, words, document=document)
         case _:
-            return _submit(run, words)
+            return _submit(record, run, words)
 
 
-def _submit(run: Run, words: Words) -> str:
+def proposed(record: Draft, run: Run) -> str:
+    """What a run that proposes has come to, as its words are called: a pull request that was open has more commits now."""
+    if run.state != "done" or "url" not in run.facts:
+        return f"run.{run.state}"
+    return "run.updated" if record.pull == f"{run.facts['repo']}#{run.facts['number']}" else "run.opened"
+
+
+def _submit(record: Draft, run: Run, words: Words) -> str:
     facts = {key: cards.quoted(value, 200) for key, value in run.facts.items()}
     if run.facts.get("code", "").startswith(SAID):
         facts["cause"] = cards.say_problem(words, Problem(run.facts["code"], facts["cause"], facts=run.facts))
     facts = {**dict.fromkeys(("stage", "branch", "commit", "cause", "pull", "login", "pause_s"), ""), **facts}
     step = f"run.step.{run.facts.get('step', '')}"
     facts["stage"] = words(step, **facts) if words.has(step) else facts["stage"]
-    name = "run.opened" if run.state == "done" and "url" in facts else f"run.{run.state}"
     rest = words("pull.unlabelled") if run.state == "done" and "unlabelled" in facts else ""
-    return "\n".join(filter(None, (words(name, **facts), rest)))
+    return "\n".join(filter(None, (words(proposed(record, run), **facts), rest)))
 
 
 def _precheck(run: Run, words: Words) -> str:

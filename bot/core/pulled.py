@@ -121,17 +121,17 @@ def _told(one: News, draft: Draft, pull: Pull, found: PullFound, known: Known) -
     words = known.words
     match one.kind:
         case "checks.failed":
-            check = next((check for check in pull.checks if check.name == one.what), Check(one.what, "failed"))
+            check = next((check for check in pulls.failing(pull) if check.name == one.what), Check(one.what, "failed"))
             yield from _failed(check, draft, found, words)
         case "label" | "unlabel" | "stale":
             yield _of_label(one, draft, pull, known)
         case "remark" | "changes" | "lgtm":
-            remark = next((remark for remark in pull.remarks if remark.id == one.what), None)
+            remark = next((remark for remark in pull.remarks if remark.name == one.what), None)
             if remark:
                 yield _said(one, remark, draft, found, words)
         case "stale.soon":
-            day = _days(pulls.stale_at(pull, known.hub.rules), pull.read)
-            yield words("pull.new.stale.soon", days=day), (_still(draft, words),)
+            days = _days(pulls.stale_at(pull, known.hub.rules), pull.read)
+            yield words(f"pull.new.stale.soon{'' if days > 1 else '.now'}", days=days), (_still(draft, words),)
         case "closed":
             yield words("pull.new.closed"), ()
             yield from _last(draft, pull, words)
@@ -143,7 +143,7 @@ def _of_label(one: News, draft: Draft, pull: Pull, known: Known) -> tuple[str, t
     words = known.words
     if one.kind == "stale":
         days = _days(pulls.closes_at(pull, known.hub.rules), pull.read)
-        return words("pull.new.stale", days=days), (_still(draft, words),)
+        return words(f"pull.new.stale{'' if days > 1 else '.now'}", days=days), (_still(draft, words),)
     return words(f"pull.new.{one.kind}", name=cards.quoted(one.what, 60), means=meaning(one.what, words)), ()
 
 
@@ -161,7 +161,7 @@ def _said(one: News, remark: Remark, draft: Draft, found: PullFound, words: Word
     where = words("pull.on", what=_part(spot, draft, words)) if spot else ""
     by, text = cards.quoted(remark.by, 40), _quote(remark.text)
     line = words(f"pull.new.{one.kind}", by=by, where=where, text=text) if text else words(f"pull.new.{one.kind}.bare", by=by)
-    answer = cards.button(words, "pull.answer", f"pull.answer|{draft.id}.{remark.id}")
+    answer = cards.button(words, "pull.answer", f"pull.answer|{draft.id}.{remark.name}")
     return line, (answer, *_edits(spot, draft, words))
 
 
@@ -169,7 +169,7 @@ def _last(draft: Draft, pull: Pull, words: Words) -> Iterator[tuple[str, tuple[B
     """What somebody else said last, which may be why it was closed."""
     said = [one for one in pull.remarks if one.by != pull.author and one.text.strip()]
     if said:
-        answer = cards.button(words, "pull.answer", f"pull.answer|{draft.id}.{said[-1].id}")
+        answer = cards.button(words, "pull.answer", f"pull.answer|{draft.id}.{said[-1].name}")
         yield words("pull.new.last", by=cards.quoted(said[-1].by, 40), text=_quote(said[-1].text)), (answer,)
 
 

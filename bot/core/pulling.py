@@ -34,6 +34,7 @@ from pipeline.errors import Problem
 from pipeline.pulls import Followed, News, Pull, Remark
 
 ACT = "act-"  # how the part of a run's id begins that does something to a pull request; the draft's comes before it
+WITHDRAWS = f"{ACT}withdraw-"
 LISTED = 15  # of /status
 AT_HOME = 5
 
@@ -92,28 +93,34 @@ def opened(effects: list[Effect], draft: Draft, moved: Moved) -> list[Effect]:
 
 def acted(event: Event, known: Known, draft: Draft, moved: Moved) -> list[Effect]:
     """The end of a run that did something: say that it is done, or why not, and have the pull request looked at now."""
+    if moved.state in ("failed", "cancelled") and draft.pull and moved.run.partition(".")[2].startswith(WITHDRAWS):
+        back: list[Effect] = [Show(_sure(draft, known.words), f"withdraw.{draft.id}", draft.place)]
+    else:
+        back = []
     if moved.state == "failed":
         problem = Problem(moved.facts.get("code", ""), moved.facts.get("cause", ""), facts=moved.facts)
         told = known.words("pull.act.failed", cause=cards.say_problem(known.words, problem))
         buttons = (github.button(known),) if problem.code in github.MENDS else ()
-        return [Answer(told, buttons=buttons, place=draft.place)]
-    if moved.state != "done" or not draft.pull:
-        return []
+        return [*back, Answer(told, buttons=buttons, place=draft.place)]
+    if moved.state != "done":
+        return back
     repo, _, number = draft.pull.partition("#")
-    looks = Follow(draft.id, repo, int(number))
+    looks = [Follow(draft.id, repo, int(number))] if number else []
     if moved.facts.get("act") == "withdraw":
-        return [*_withdrawn(known, draft, number), looks]
-    return [Answer(known.words("pull.answered", url=moved.facts.get("url", "")), place=draft.place), looks]
+        return [*_withdrawn(known, draft, moved.facts["url"].rpartition("/")[2]), *looks]
+    return [Answer(known.words("pull.answered", url=moved.facts.get("url", "")), place=draft.place), *looks]
 
 
 def _withdrawn(known: Known, draft: Draft, number: str) -> list[Effect]:
-    """It is closed: the draft is open again, and can be proposed anew or thrown away."""
+    """It is closed: the draft is open again, and can be proposed anew or thrown away. That may be heard of before."""
     gone = Card(
         known.words("pull.withdrawn", number=number),
         (Text(known.words("pull.withdrawn.text")),),
         (cards.button(known.words, "submit.again", f"draft.submit|{draft.id}"),),
     )
-    return [Save(replace(draft, pull="", state="open")), Show(gone, f"withdraw.{draft.id}", draft.place)]
+    still = draft.pull.endswith(f"#{number}")
+    saved: list[Effect] = [Save(replace(draft, pull="", state="open"))] if still else []
+    return [*saved, Show(gone, f"withdraw.{draft.id}", draft.place)]
 
 
 # --- what is pressed
@@ -132,7 +139,7 @@ def press(event: Event, known: Known, draft: Draft, verb: str, rest: str) -> lis
         case "answer" if remark := _remark(pull, rest):
             return [Ask(_answering(draft, remark, known.words))]
         case "withdraw" if pull.state == "open":
-            return [Show(_sure(draft, pull, known.words), f"withdraw.{draft.id}", draft.place)]
+            return [Show(_sure(draft, known.words), f"withdraw.{draft.id}", draft.place)]
         case "really" if pull.state == "open":
             gone = Card(known.words("pull.withdrawing", number=pull.number))
             return [_start(event, known, draft, pull, act="withdraw"), Show(gone, f"withdraw.{draft.id}", draft.place)]
@@ -151,21 +158,21 @@ def _tells(known: Known, draft: Draft, pull: Pull, rest: str) -> list[Effect]:
 
 
 def _remark(pull: Pull, name: str) -> Remark | None:
-    return next((one for one in pull.remarks if one.id == name), None)
+    return next((one for one in pull.remarks if one.name == name), None)
 
 
 def _answering(draft: Draft, remark: Remark, words: Words) -> Dialog:
     hint = cards.clip(words("hint.pull.answer", by=remark.by, text=" ".join(remark.text.split())), 100)
     field = Field("text", words("field.pull.answer"), hint=hint, lines=True)
-    return Dialog(words("pull.answering"), f"pull.said|{draft.id}.{remark.id}", (field,), words("button.send"))
+    return Dialog(words("pull.answering"), f"pull.said|{draft.id}.{remark.name}", (field,), words("button.send"))
 
 
-def _sure(draft: Draft, pull: Pull, words: Words) -> Card:
+def _sure(draft: Draft, words: Words) -> Card:
     buttons = (
         cards.button(words, "pull.really", f"pull.really|{draft.id}", "danger"),
         cards.button(words, "pull.keep", f"pull.keep|{draft.id}"),
     )
-    return Card(words("pull.sure", number=pull.number), (Text(words("pull.sure.text")),), buttons)
+    return Card(words("pull.sure", number=draft.pull.partition("#")[2]), (Text(words("pull.sure.text")),), buttons)
 
 
 def said(event: Event, known: Known, draft: Draft, sent: Submit) -> list[Effect]:
@@ -187,7 +194,7 @@ def _said(known: Known, draft: Draft) -> Answer:
 
 def _start(event: Event, known: Known, draft: Draft, pull: Pull, **inputs: str) -> Start:
     """The run that does it; the same press is the same run, and does it once."""
-    key = f"{draft.id}.{ACT}{short(event.id)}"
+    key = f"{draft.id}.{WITHDRAWS if inputs['act'] == 'withdraw' else ACT}{short(event.id)}"
     name = known.person.full_name or known.person.name
     whole = {"repo": pull.repo, "number": str(pull.number), "event": f"{event.platform}:{event.id}", "name": name, **inputs}
     return Start(key, "pull", whole, until="act")

@@ -57,8 +57,9 @@ class Draft:
     the earlier form).
     `signed` is when the contributor signed off, in seconds since 1970; 0 if not yet; `dco` by which version of the DCO;
     `looked` the revision in which they looked for personal data. `pull` is the pull request, OWNER/NAME#NUMBER, while it is
-    open. `upload` is a document that may be published: name, bytes, and what its content is fetched by. `hands` says who gave
-    an answer, where several people write: what one of them takes back is known by it.
+    open. `card` is the slot of the card that asks for the sign-off, while none was given. `upload` is a document that may be
+    published: name, bytes, and what its content is fetched by. `hands` says who gave an answer, where several people write:
+    what one of them takes back is known by it.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Draft:
     looked: int = -1
     pull: str = ""
     upload: tuple[str, ...] = ()
+    card: str = ""
 
     def with_answers(self, change: Mapping[str, str | None], form: str = "") -> "Draft":
         """The draft with those answers set, or taken out where the value is None, as one of another form where it is named.

@@ -8,7 +8,7 @@ from bot.core.contribute import FORMS, entry
 from bot.core.drafting import settle
 from bot.core.known import Finding, Known
 from bot.core.records import Draft, Person, Spent
-from bot.core.talk import Answer, Ask, Card, Code, Effect, Event, Look, Refuse, Save, Show, Start, Submit
+from bot.core.talk import Answer, Ask, Card, Code, Effect, Event, Look, Refuse, Save, Show, Start, Submit, short
 
 DCO = "1.1"
 PRIVATE = frozenset(f"screen.{kind}" for kind in ("secret", "mail", "phone", "card", "iban", "address", "name"))
@@ -19,7 +19,12 @@ Work = Literal["precheck", "generate", "train", "submit"]
 WORK: dict[str, Work] = {"precheck": "precheck", "mix": "generate", "export": "train"}
 
 
-def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:
+def ask(event: Event, known: Known, draft: Draft) -> list[Effect]:
+    """Show what would go out where it is looked for, below what was said last; a card that asks already asks no more."""
+    return before_submit(event, known, draft, anew=True)
+
+
+def before_submit(event: Event, known: Known, draft: Draft, *, anew: bool = False) -> list[Effect]:
     """Show what would go out, or what is still missing."""
     if not form.whole(FORMS[draft.form], draft.answers):
         return settle(event, known, replace(draft, asked=""), lead=known.words("submit.not_yet"))
@@ -34,7 +39,9 @@ def before_submit(event: Event, known: Known, draft: Draft) -> list[Effect]:
     assert finding, "it was looked for"
     if finding.problems:
         return [Answer(" ".join(cards.say_problem(known.words, problem) for problem in finding.problems), place=draft.place)]
-    return [Save(draft), Show(cards.before_submit(draft, known, finding), f"submit.{draft.id}", draft.place)]
+    slot = draft.card if draft.card and not anew else f"submit.{draft.id}.{short(event.id)}"
+    before = [Show(Card(known.words("submit.below")), draft.card, draft.place)] if draft.card not in ("", slot) else []
+    return [Save(replace(draft, card=slot)), *before, Show(cards.before_submit(draft, known, finding), slot, draft.place)]
 
 
 def _looks(known: Known, draft: Draft) -> list[Look]:
@@ -45,8 +52,14 @@ def _looks(known: Known, draft: Draft) -> list[Look]:
 
 
 def as_linked(known: Known, draft: Draft) -> Draft:
-    """The draft with its contributor called as they are on GitHub: `created_by` is that login, and never a mail address."""
-    return draft.found({LOGIN: known.hub.login}) if known.hub.repo and known.hub.login else draft
+    """The draft with its contributor called as they are on GitHub: `created_by` is that login, and never a mail address.
+
+    Its questions are the same: what was found out about them counts, unless that very version was sent off already.
+    """
+    if not (known.hub.repo and known.hub.login):
+        return draft
+    named = draft.found({LOGIN: known.hub.login})
+    return named if draft.signed else replace(named, revision=draft.revision)
 
 
 def looked(event: Event, known: Known, draft: Draft) -> list[Effect]:
@@ -122,7 +135,7 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
     finding = known.finding()
     if known.hub.repo and finding is None:
         return [Look("draft", draft)]
-    sent = replace(draft, signed=event.at, run=run_of(draft), dco=DCO)
+    sent = replace(draft, signed=event.at, run=run_of(draft), dco=DCO, card="")
     inputs = {
         "entry": entry(draft.form, draft.answers),
         "name": person.full_name,
@@ -138,7 +151,7 @@ def _send(event: Event, known: Known, draft: Draft) -> list[Effect]:
     return [
         Save(sent),
         Save(Spent(event.person, "submit", event.at, event.id)),
-        Show(resolved, f"submit.{draft.id}", draft.place),
+        Show(resolved, draft.card, draft.place),
         Start(run_of(draft), "contribution", inputs, until="propose", redo=_again(known, draft)),
     ]
 

@@ -89,6 +89,8 @@ def test_every_command_of_every_role_under_every_switch_does_what_the_table_says
         (Press("draft.overwrite|k7"), "drafts submit"),
         (Press("draft.signer|k7"), "drafts submit"),
         (Press("draft.sign|k7"), "drafts submit"),
+        (Press("draft.publish|k7"), "drafts submit"),
+        (Submit("draft.published|k7", {"name": "y", "mail": "y@lab.example"}), "drafts submit"),
     ],
 )
 def test_buttons_and_dialogs_are_held_to_the_same_switches(talk: Talk, act: object, features: str, switch: str) -> None:

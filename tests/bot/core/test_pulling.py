@@ -133,7 +133,13 @@ def test_a_draft_that_has_changed_since_can_be_brought_to_it(open_: Talk) -> Non
 # --- what is told in a message of its own
 
 
-NEWS = (News("checks.running"), News("label", "skill"), News("remark", "11", needs=True), News("lgtm", "12"), News("merged"))
+NEWS = (
+    News("checks.running"),
+    News("label", "skill"),
+    News("remark", "line-11", needs=True),
+    News("lgtm", "review-12"),
+    News("merged"),
+)
 
 
 @pytest.mark.parametrize(("tells", "count"), [("all", 5), ("mine", 2), ("none", 0)])
@@ -155,13 +161,13 @@ def test_the_choice_is_kept_and_shown(open_: Talk) -> None:
 
 def test_however_much_happened_at_once_it_is_one_message(open_: Talk) -> None:
     pull = replace(PULL, remarks=(ASKS, AGREES), checks=(FAILED,))
-    effects = hear(open_, pull, News("remark", "11", True), News("checks.failed", "lint", True), News("merged"))
+    effects = hear(open_, pull, News("remark", "line-11", True), News("checks.failed", "lint", True), News("merged"))
 
     assert len(messages(effects)) == 1
 
 
 def test_a_remark_is_quoted_with_the_example_that_it_is_about_and_both_ways_on(open_: Talk) -> None:
-    (told,) = messages(hear(open_, replace(PULL, remarks=(ASKS,)), News("remark", "11", needs=True)))
+    (told,) = messages(hear(open_, replace(PULL, remarks=(ASKS,)), News("remark", "line-11", needs=True)))
 
     assert 'dora on example 3: "could the answer keep the plural?"' in told.blocks[0].text  # type: ignore[union-attr]
     assert [button.label for button in told.buttons] == ["Answer", "Edit example 3"]
@@ -223,7 +229,7 @@ def test_whatever_others_write_fits_a_card_and_is_no_markup(text: str, name: str
     remarks = tuple(Remark(f"{at}", "comment", name, 1.0, text, member=True) for at in range(count))
     notes = tuple(Note("x/qna.yaml", 12, text) for _ in range(count))
     pull = replace(PULL, remarks=remarks, checks=(Check(name, "failed", summary=text, notes=notes),), labels=(name,) * count)
-    news = [News("checks.failed", name, True), *(News("remark", one.id, True) for one in remarks), News("label", name)]
+    news = [News("checks.failed", name, True), *(News("remark", one.name, True) for one in remarks), News("label", name)]
     words = pick(TABLES, "en")
     draft = Draft("k7", "skill", "p1", "terminal:@p1/k7", 1.0, ("p1",), answers={"example.1.question": "Q?"})
     known = Known(Person("p1", "alice", tells="all"), Conversation("terminal:@p1"), words, draft)
@@ -237,9 +243,21 @@ def test_whatever_others_write_fits_a_card_and_is_no_markup(text: str, name: str
 @pytest.mark.parametrize("hostile", ["[press](https://evil.example)", "`code`", "**bold**"])
 def test_a_remark_is_never_markup(open_: Talk, hostile: str) -> None:
     remark = replace(ASKS, text=hostile)
-    (told,) = messages(hear(open_, replace(PULL, remarks=(remark,)), News("remark", "11", needs=True)))
+    (told,) = messages(hear(open_, replace(PULL, remarks=(remark,)), News("remark", "line-11", needs=True)))
 
     assert hostile not in told.blocks[0].text  # type: ignore[union-attr]
+
+
+def test_a_comment_and_a_review_of_the_same_number_are_told_and_answered_apart(open_: Talk) -> None:
+    pair = [Remark("11", kind, "dora", 5.0, f"a {kind}", member=True) for kind in ("review", "comment")]
+    (told,) = messages(hear(open_, replace(PULL, remarks=(*pair,)), *(News("remark", one.name, True) for one in pair)))
+    text, answers = told.blocks[0].text, [one for one in told.buttons if one.label == "Answer"]  # type: ignore[union-attr]
+    (asked,) = open_(Press(answers[1].token))
+    assert isinstance(asked, Ask)
+    (start,) = starts(open_(Submit(asked.dialog.token, {"text": "Yes."})))
+
+    assert '"a review"' in text and '"a comment"' in text
+    assert (len(answers), start.inputs["remark"], start.inputs["kind"]) == (2, "11", "comment")
 
 
 # --- what one does from the thread
@@ -247,7 +265,7 @@ def test_a_remark_is_never_markup(open_: Talk, hostile: str) -> None:
 
 def test_an_answer_is_typed_in_a_dialog_and_sent_once(open_: Talk) -> None:
     found(open_, replace(PULL, remarks=(ASKS,)))
-    (asked,) = press(open_, "answer", "11")
+    (asked,) = press(open_, "answer", "line-11")
     assert isinstance(asked, Ask)
     sent = Submit(asked.dialog.token, {"text": "Yes, with its plural."})
     (once,), (again,) = (starts(open_(sent, event="e90")) for _ in range(2))
@@ -279,12 +297,21 @@ def ended(talk: Talk, state: str, **facts: str) -> list[Effect]:
 
 
 def test_once_it_is_withdrawn_the_draft_is_open_and_nobody_is_told_twice(open_: Talk) -> None:
-    effects = ended(open_, "done", act="withdraw", url="https://x")
+    effects = ended(open_, "done", act="withdraw", url=PULL.url)
     later = hear(open_, replace(PULL, state="closed"), News("closed", needs=True))
 
     assert (draft_of(open_).pull, draft_of(open_).state) == ("", "open")
     assert Follow(draft_of(open_).id, "lab/taxonomy", 7) in effects
     assert "Pull request #7 is withdrawn." in repr(effects) and messages(later) == []
+
+
+def test_it_is_withdrawn_in_its_card_too_where_github_s_word_of_it_comes_first(open_: Talk) -> None:
+    (start,) = starts(press(open_, "really"))
+    hear(open_, replace(PULL, state="closed"), News("closed", needs=True))
+    effects = open_(Moved(start.key, 3, "done", "act", 1.0, {"act": "withdraw", "url": PULL.url}))
+
+    assert [one.slot for one in effects if isinstance(one, Show)] == [f"withdraw.{draft_of(open_).id}"]
+    assert "Pull request #7 is withdrawn." in repr(effects) and draft_of(open_).state == "open"
 
 
 @pytest.mark.parametrize(
@@ -296,11 +323,21 @@ def test_once_it_is_withdrawn_the_draft_is_open_and_nobody_is_told_twice(open_: 
     ],
 )
 def test_what_github_does_not_take_is_said_with_what_mends_it(open_: Talk, code: str, said: str, buttons: list[str]) -> None:
-    (told,) = ended(open_, "failed", code=code, cause="no route")
+    asks, told = ended(open_, "failed", code=code, cause="no route")
 
     assert isinstance(told, Answer) and said in told.text
     assert [button.token for button in told.buttons] == buttons
     assert draft_of(open_).pull == "lab/taxonomy#7"
+    assert isinstance(asks, Show) and asks.slot == f"withdraw.{draft_of(open_).id}"
+    assert tokens(asks.card) == ["pull.really", "pull.keep"]  # it is not being withdrawn any more
+
+
+def test_an_answer_that_did_not_go_out_asks_nobody_to_withdraw(open_: Talk) -> None:
+    found(open_, replace(PULL, remarks=(ASKS,)))
+    (start,) = starts(open_(Submit(f"pull.said|{draft_of(open_).id}.line-11", {"text": "Yes."})))
+    effects = open_(Moved(start.key, 3, "failed", "act", 1.0, {"cause": "no route"}))
+
+    assert [type(effect) for effect in effects] == [Answer]
 
 
 def test_only_its_authors_do_anything_to_it(open_: Talk) -> None:
@@ -336,6 +373,23 @@ def test_when_it_is_open_it_is_followed_and_noted(open_: Talk) -> None:
     assert [one.title for one in messages(effects)] == [
         "Pull request #7 is open: Greet people. What happens to it is told here."
     ]
+
+
+def test_further_commits_are_told_as_an_update_and_not_as_one_more_pull_request(open_: Talk) -> None:
+    run = f"{draft_of(open_).id}.{draft_of(open_).revision}"
+    open_.draft = replace(draft_of(open_), state="open", signed=1.0, run=run)
+    facts = {"repo": "lab/taxonomy", "number": "7", "url": PULL.url, "login": "alice-lab"}
+    effects = open_(Moved(run, 9, "done", "propose", 1.0, facts))
+
+    assert [one.title for one in messages(effects)] == ["Pull request #7 is updated: Greet people."]
+    assert "It is updated:" in repr(effects) and "It is open:" not in repr(effects)
+
+
+@pytest.mark.parametrize(("days", "said"), [(3, "in 3 days it is marked stale"), (0, "it is marked stale any day now")])
+def test_it_is_told_in_how_many_days_it_is_stale_and_that_it_may_be_any_day(open_: Talk, days: int, said: str) -> None:
+    pull = replace(PULL, labels=("triage-needs-information",), read=(15 - days) * DAY_S)
+
+    assert said in repr(messages(hear(open_, pull, News("stale.soon", needs=True))))
 
 
 # --- my contributions

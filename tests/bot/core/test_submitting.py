@@ -73,6 +73,26 @@ def test_a_pull_request_is_signed_only_by_who_has_looked_for_personal_data(ready
     assert starts(signed)[0].inputs["looked"] is True
 
 
+def test_asked_for_again_it_stands_below_and_the_card_above_asks_no_more(ready: Talk) -> None:
+    slots = [effect.slot for effect in ready(Command("submit")) if isinstance(effect, Show)]
+    effects = press(ready, "submit")
+    above, below = (effect for effect in effects if isinstance(effect, Show))
+    looked = press(ready, "looked")
+    signed = press(ready, "sign")
+    later = press(ready, "submit")
+
+    assert [above.slot] == slots and above.card.buttons == () and below.slot not in slots
+    assert {effect.slot for effect in [*looked, *signed] if isinstance(effect, Show)} == {below.slot}
+    assert not any(isinstance(effect, Show) and effect.slot == below.slot for effect in later)  # it says who signed
+
+
+def test_a_draft_that_is_taken_up_elsewhere_leaves_its_card_where_it_was(ready: Talk) -> None:
+    ready(Command("submit"))
+    ready.draft = replace(draft_of(ready), place="discord:7")
+
+    assert [effect.slot for effect in press(ready, "submit") if isinstance(effect, Show) and not effect.card.buttons] == []
+
+
 def test_a_dialog_that_is_sent_off_before_they_looked_sends_nothing_out(ready: Talk) -> None:
     ready(Command("submit"))
     values = {"name": "Alice Example", "mail": "alice@example.org"}
@@ -97,6 +117,22 @@ def test_the_login_becomes_the_contributor_s_name_whatever_was_typed(ready: Talk
     assert draft_of(ready).answers["sources.github"] == "alice-lab"
     assert start.inputs["entry"].created_by == "alice-lab"  # type: ignore[attr-defined]
     assert start.key == run_of(draft_of(ready))
+
+
+def test_who_links_an_account_after_a_precheck_keeps_what_it_found(ready: Talk) -> None:
+    ready.draft = draft_of(ready).with_answers({"sources.github": "somebody-else"})
+    prechecked = run_of(draft_of(ready))
+    ready(Command("submit"))
+    press(ready, "looked")
+    (start,) = starts(press(ready, "sign"))
+    assert start.key == prechecked
+
+    ready.hub = replace(HUB, login="alice-new")  # that version was sent off in the other name
+    ready.draft = replace(draft_of(ready), state="open")
+    ready(Command("submit"))
+    press(ready, "looked")
+    (start,) = starts(press(ready, "sign"))
+    assert start.key not in (prechecked, "") and start.inputs["entry"].created_by == "alice-new"  # type: ignore[attr-defined]
 
 
 def test_consent_is_written_down_with_its_time_and_the_version_that_was_shown(ready: Talk) -> None:
@@ -169,7 +205,7 @@ def test_a_version_that_was_withdrawn_is_proposed_anew(ready: Talk) -> None:
         ("github.revoked", "Link your account again; nothing is lost.", ["github.link", "draft.submit"]),
         ("github.unlinked", "Link yours.", ["github.link", "draft.submit"]),
         ("github.mail", "The draft names a mail address", ["draft.edit", "draft.submit"]),
-        ("leaf.taken", "it is taken", ["draft.edit", "draft.submit"]),
+        ("leaf.taken", "Another entry has this place already.", ["draft.edit", "draft.submit"]),
         ("github.archived", "it takes nothing in any more", ["draft.submit"]),
     ],
 )

@@ -133,6 +133,20 @@ def test_the_table_is_offered_as_a_comment_to_triagers_where_an_operator_lets_th
     assert (start.until, start.redo) == ("comment", ("comment",))
 
 
+@pytest.mark.parametrize("roles", [(), ("triager",)])
+def test_whoever_sees_a_button_may_press_it(roles: tuple[str, ...]) -> None:
+    known = replace(KNOWN, hub=Hub("bob", repo="lab/taxonomy"), found={"triage": FOUND}, run=Run("triage-1412", "running"))
+    steps = (step(**EXAMINED), step("failed", cause="no route"), step("running", "precheck"))
+    shown = [one for each in steps for one in decide(heard(each, *roles), known) if isinstance(one, Show)]
+    buttons = [button.token for one in shown for button in one.card.buttons]
+    free = replace(known, run=None)
+
+    assert any(token.startswith("triage.") for token in buttons)
+    for token in buttons:
+        effects = decide(heard(Press(token), *roles), known if token.startswith("run.") else free)
+        assert "You may not do that here." not in texts(effects), token
+
+
 def test_one_that_is_under_way_is_not_begun_again() -> None:
     known = replace(KNOWN, run=Run("triage-1412", "running", {}, "examine"))
     assert not starts(decide(heard(Command("triage", "1412"), "triager"), known))

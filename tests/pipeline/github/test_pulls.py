@@ -106,14 +106,14 @@ def test_what_members_say_needs_its_author_and_what_bots_and_passers_by_say_does
 
     found = news(PULL, with_remarks(*remarks), RULES, NOW)
 
-    assert found == (News("remark", "1", needs=True), News("remark", "2"), News("remark", "3"))
+    assert found == (News("remark", "comment-1", needs=True), News("remark", "comment-2"), News("remark", "comment-3"))
 
 
 def test_a_review_is_news_once_more_when_its_verdict_is_another() -> None:
     asked = said("1", "dora", "Shorter.", kind="review", verdict="changes")
     taken_back = replace(asked, verdict="dismissed")
 
-    assert news(PULL, with_remarks(asked), RULES, NOW) == (News("changes", "1", needs=True),)
+    assert news(PULL, with_remarks(asked), RULES, NOW) == (News("changes", "review-1", needs=True),)
     assert kinds(with_remarks(asked), with_remarks(taken_back)) == []
     assert not same(with_remarks(asked), with_remarks(taken_back))
 
@@ -123,9 +123,9 @@ def said_lgtm(*people: str) -> Pull:
 
 
 def test_the_second_lgtm_of_two_is_also_the_approval() -> None:
-    assert kinds(PULL, said_lgtm("dora")) == [("lgtm", "dora")]
-    assert kinds(said_lgtm("dora"), said_lgtm("dora", "emil")) == [("lgtm", "emil"), ("approved", "")]
-    assert kinds(said_lgtm("dora", "emil"), said_lgtm("dora", "emil", "fay")) == [("lgtm", "fay")]
+    assert kinds(PULL, said_lgtm("dora")) == [("lgtm", "comment-dora")]
+    assert kinds(said_lgtm("dora"), said_lgtm("dora", "emil")) == [("lgtm", "comment-emil"), ("approved", "")]
+    assert kinds(said_lgtm("dora", "emil"), said_lgtm("dora", "emil", "fay")) == [("lgtm", "comment-fay")]
 
 
 def test_that_it_was_merged_closed_or_opened_again_is_told() -> None:
