@@ -138,6 +138,7 @@ async def test_no_note_to_wait_stays_where_a_process_has_crashed(
     with labbot.plain() as redis:
         redis.delete(f"bot:lock:place:discord:{channel.id}")
     await labbot.start()
+    await fake.until(lambda: created(fake, "Source:"))
     await fake.until(lambda: heard.original is None or not int(heard.original["flags"]) & LOADING)
 
     assert len(created(fake, "Source:")) == 1
